@@ -1,0 +1,221 @@
+/** A client of QEMU's monitor and of curling's own control sockets, which speak the same shape. */
+import { EventEmitter } from 'node:events';
+import net from 'node:net';
+import { CurlingError, ERROR_CODES, type ErrorCode } from '../errors.ts';
+import type { TcpAddress } from '../options.ts';
+import { LineSplitter } from './lines.ts';
+import { isObject, type JsonObject, type QmpEvent } from './messages.ts';
+
+export type QmpAddress = string | TcpAddress;
+
+export interface QmpClientOptions {
+  /** Milliseconds for connecting, greeting and negotiation together. Default 5,000. */
+  connectTimeoutMs?: number;
+  /** Milliseconds that a command may take unless `execute` says otherwise. Default 10,000. */
+  commandTimeoutMs?: number;
+  /** The longest line accepted from the server. Default 16 MiB (QEMU's schema is about 0.3 MiB). */
+  lineBytesMax?: number;
+  /** Commands under way at once. Default 64; one more is refused with CURLING_BUSY. */
+  pendingMax?: number;
+}
+
+interface Pending {
+  command: string;
+  resolve(value: unknown): void;
+  reject(error: Error): void;
+  timer: NodeJS.Timeout;
+}
+
+interface ClientEvents {
+  /** Any event of the server. */
+  event: [QmpEvent];
+  /** Once, when the connection is over, for whatever reason. */
+  close: [CurlingError];
+}
+
+/** The words for an address in a message. */
+export function describeAddress(address: QmpAddress): string {
+  return typeof address === 'string' ? address : `${address.host}:${address.port}`;
+}
+
+export class QmpClient extends EventEmitter<ClientEvents> {
+  readonly #socket: net.Socket;
+  readonly #where: string;
+  readonly #options: Required<QmpClientOptions>;
+  readonly #splitter: LineSplitter;
+  readonly #pending = new Map<number, Pending>();
+  #onGreeting: ((greeting: JsonObject) => void) | undefined;
+  #nextId = 1;
+  #closed: CurlingError | undefined;
+
+  private constructor(socket: net.Socket, where: string, options: Required<QmpClientOptions>) {
+    super();
+    this.#socket = socket;
+    this.#where = where;
+    this.#options = options;
+    this.#splitter = new LineSplitter(options.lineBytesMax);
+    socket.on('data', chunk => this.#receive(chunk));
+    socket.on('error', error =>
+      this.#end(`the connection to ${where} failed: ${error.message}`, error),
+    );
+    socket.on('close', () => this.#end(`${where} closed the connection`));
+  }
+
+  /**
+   * Connects, waits for the greeting and negotiates capabilities.
+   * @throws CurlingError CURLING_CONNECT when nothing listens there, CURLING_TIMEOUT when it does not greet,
+   *   CURLING_MESSAGE when it speaks something else.
+   */
+  static async connect(address: QmpAddress, options: QmpClientOptions = {}): Promise<QmpClient> {
+    const where = describeAddress(address);
+    const full = {
+      connectTimeoutMs: 5_000,
+      commandTimeoutMs: 10_000,
+      lineBytesMax: 16 << 20,
+      pendingMax: 64,
+      ...options,
+    };
+    const socket =
+      typeof address === 'string'
+        ? net.connect({ path: address })
+        : net.connect({ ...address, noDelay: true });
+    const client = new QmpClient(socket, where, full);
+    try {
+      await client.#greeted(full.connectTimeoutMs);
+      await client.execute('qmp_capabilities', {}, { timeoutMs: full.connectTimeoutMs });
+      return client;
+    } catch (error) {
+      client.close();
+      throw error;
+    }
+  }
+
+  /** Why the connection is over; undefined while it is open. */
+  get closedBy(): CurlingError | undefined {
+    return this.#closed;
+  }
+
+  /**
+   * Executes one command and returns its `return`.
+   * @throws CurlingError with the code that the server sent, or CURLING_COMMAND_FAILED for a server without codes
+   *   (QEMU); CURLING_COMMAND_UNKNOWN; CURLING_TIMEOUT; CURLING_CONNECTION_LOST; CURLING_BUSY.
+   */
+  execute(
+    command: string,
+    args: JsonObject = {},
+    options: { timeoutMs?: number } = {},
+  ): Promise<unknown> {
+    if (this.#closed) return Promise.reject(this.#closed);
+    if (this.#pending.size >= this.#options.pendingMax) {
+      const text = `${this.#where} has ${this.#pending.size} commands under way; ${command} was not sent`;
+      return Promise.reject(new CurlingError('CURLING_BUSY', text));
+    }
+    const id = this.#nextId++;
+    const timeoutMs = options.timeoutMs ?? this.#options.commandTimeoutMs;
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => {
+        this.#pending.delete(id);
+        reject(
+          new CurlingError(
+            'CURLING_TIMEOUT',
+            `${this.#where} did not answer ${command} within ${timeoutMs} ms`,
+          ),
+        );
+      }, timeoutMs);
+      this.#pending.set(id, { command, resolve, reject, timer });
+      this.#socket.write(`${JSON.stringify({ execute: command, arguments: args, id })}\n`);
+    });
+  }
+
+  /** Ends the connection; commands under way are rejected. */
+  close(): void {
+    this.#end(`the connection to ${this.#where} was closed here`);
+  }
+
+  async #greeted(timeoutMs: number): Promise<void> {
+    await new Promise<void>((resolve, reject) => {
+      const timer = setTimeout(
+        () =>
+          reject(
+            new CurlingError(
+              'CURLING_TIMEOUT',
+              `${this.#where} sent no greeting within ${timeoutMs} ms`,
+            ),
+          ),
+        timeoutMs,
+      );
+      this.#onGreeting = greeting => {
+        clearTimeout(timer);
+        if (isObject(greeting.QMP)) resolve();
+        else
+          reject(
+            new CurlingError(
+              'CURLING_MESSAGE',
+              `${this.#where}: expected QMP's greeting, got something else`,
+            ),
+          );
+      };
+      this.once('close', error => {
+        clearTimeout(timer);
+        const wrapped = new CurlingError(
+          'CURLING_CONNECT',
+          `cannot connect to ${this.#where}: ${error.message}`,
+          { cause: error },
+        );
+        reject(wrapped);
+      });
+    });
+    this.#onGreeting = undefined;
+  }
+
+  #receive(chunk: Buffer): void {
+    try {
+      for (const line of this.#splitter.push(chunk)) this.#dispatch(line);
+    } catch (error) {
+      const text = `${this.#where} sent something that is not QMP: ${error instanceof Error ? error.message : error}`;
+      this.#end(text, error, 'CURLING_MESSAGE');
+    }
+  }
+
+  #dispatch(line: string): void {
+    const message: unknown = JSON.parse(line);
+    if (!isObject(message)) throw new Error(`expected an object, got ${line.slice(0, 80)}`);
+    if (this.#onGreeting) return this.#onGreeting(message);
+    if (typeof message.event === 'string') {
+      const data = isObject(message.data) ? message.data : {};
+      this.emit('event', {
+        event: message.event,
+        data,
+        timestamp: message.timestamp as QmpEvent['timestamp'],
+      });
+      return;
+    }
+    const pending = typeof message.id === 'number' ? this.#pending.get(message.id) : undefined;
+    if (!pending) return; // an answer that came too late, or to nobody
+    this.#pending.delete(message.id as number);
+    clearTimeout(pending.timer);
+    if (isObject(message.error)) pending.reject(this.#commandError(pending.command, message.error));
+    else pending.resolve(message.return);
+  }
+
+  #commandError(command: string, error: JsonObject): CurlingError {
+    const desc = typeof error.desc === 'string' ? error.desc : JSON.stringify(error);
+    if (typeof error.code === 'string' && error.code in ERROR_CODES)
+      return new CurlingError(error.code as ErrorCode, desc);
+    const code =
+      error.class === 'CommandNotFound' ? 'CURLING_COMMAND_UNKNOWN' : 'CURLING_COMMAND_FAILED';
+    return new CurlingError(code, `${this.#where}: ${command}: ${desc}`);
+  }
+
+  #end(text: string, cause?: unknown, code: ErrorCode = 'CURLING_CONNECTION_LOST'): void {
+    if (this.#closed) return;
+    this.#closed = new CurlingError(code, text, cause === undefined ? {} : { cause });
+    this.#socket.destroy();
+    for (const pending of this.#pending.values()) {
+      clearTimeout(pending.timer);
+      pending.reject(this.#closed);
+    }
+    this.#pending.clear();
+    this.emit('close', this.#closed);
+  }
+}

@@ -1,0 +1,296 @@
+/**
+ * The server side of QMP's shape, for the control sockets of proxy, coordinator and witness.
+ *
+ * Bounds, all counted in `counters`: clients (one more is closed at once), length of a line (an error, then the
+ * connection is closed), unsent bytes of a client that does not read (it is closed), commands under way per client (its
+ * socket is not read until one is answered). Text that is not JSON is answered with an error and nothing else happens.
+ */
+import fs from 'node:fs';
+import net from 'node:net';
+import { asCurlingError, CurlingError } from '../errors.ts';
+import { VERSION } from '../version.ts';
+import { describeAddress, type QmpAddress } from './client.ts';
+import { LineSplitter } from './lines.ts';
+import { type ErrorClass, eventMessage, isObject, type JsonObject } from './messages.ts';
+
+/** What answers a command: its return value, or a thrown CurlingError. */
+export type CommandHandler = (args: JsonObject, client: ServerClient) => unknown | Promise<unknown>;
+
+export interface QmpServerOptions {
+  /** Said in the greeting, e.g. curling-proxy. */
+  program: string;
+  commands: Record<string, CommandHandler>;
+  clientsMax?: number;
+  lineBytesMax?: number;
+  unsentBytesMax?: number;
+  pendingMax?: number;
+}
+
+/** One connection, as command handlers see it. */
+export interface ServerClient {
+  readonly id: number;
+}
+
+class Client implements ServerClient {
+  readonly splitter: LineSplitter;
+  negotiated = false;
+  pending = 0;
+
+  readonly id: number;
+  readonly socket: net.Socket;
+
+  constructor(id: number, socket: net.Socket, lineBytesMax: number) {
+    this.id = id;
+    this.socket = socket;
+    this.splitter = new LineSplitter(lineBytesMax);
+  }
+}
+
+export class QmpServer {
+  /** What happened at the bounds, since the start. */
+  readonly counters = {
+    connections: 0,
+    refused: 0,
+    malformed: 0,
+    linesTooLong: 0,
+    slowClientsClosed: 0,
+    commands: 0,
+  };
+  readonly #options: Required<QmpServerOptions>;
+  readonly #clients = new Set<Client>();
+  readonly #server: net.Server;
+  #path: string | undefined;
+  #nextId = 1;
+
+  constructor(options: QmpServerOptions) {
+    this.#options = {
+      clientsMax: 32,
+      lineBytesMax: 64 << 10,
+      unsentBytesMax: 4 << 20,
+      pendingMax: 16,
+      ...options,
+    };
+    this.#server = net.createServer({ noDelay: true }, socket => this.#accept(socket));
+  }
+
+  /**
+   * Starts to listen on a unix socket (mode 0600) or a TCP address. A unix socket that nobody serves any more is
+   * replaced.
+   * @throws CurlingError CURLING_SOCKET_IN_USE when another process serves it.
+   */
+  async listen(address: QmpAddress): Promise<void> {
+    if (typeof address === 'string') await removeStaleSocket(address);
+    await new Promise<void>((resolve, reject) => {
+      this.#server.once('error', error => reject(listenError(address, error)));
+      const listening = () => {
+        this.#server.removeAllListeners('error');
+        resolve();
+      };
+      if (typeof address === 'string') this.#server.listen({ path: address }, listening);
+      else this.#server.listen({ ...address }, listening);
+    });
+    if (typeof address === 'string') {
+      this.#path = address;
+      fs.chmodSync(address, 0o600);
+    }
+  }
+
+  /** The port that a TCP server listens on. */
+  get port(): number {
+    const address = this.#server.address();
+    return typeof address === 'object' && address ? address.port : 0;
+  }
+
+  /** Sends an event to every client that has negotiated. */
+  emit(event: string, data: JsonObject = {}): void {
+    const line = `${JSON.stringify(eventMessage(event, data, Date.now()))}\n`;
+    for (const client of this.#clients) if (client.negotiated) this.#write(client, line);
+  }
+
+  /** Stops listening, ends all connections and removes the unix socket. */
+  async close(): Promise<void> {
+    for (const client of this.#clients) client.socket.destroy();
+    await new Promise<void>(resolve => this.#server.close(() => resolve()));
+    if (this.#path) fs.rmSync(this.#path, { force: true });
+  }
+
+  #accept(socket: net.Socket): void {
+    this.counters.connections++;
+    if (this.#clients.size >= this.#options.clientsMax) {
+      this.counters.refused++;
+      socket.destroy();
+      return;
+    }
+    const client = new Client(this.#nextId++, socket, this.#options.lineBytesMax);
+    this.#clients.add(client);
+    socket.on('error', () => socket.destroy());
+    socket.on('close', () => this.#clients.delete(client));
+    socket.on('data', chunk => this.#receive(client, chunk));
+    const [major, minor, micro] = VERSION.split('.').map(Number);
+    const version = {
+      qemu: { major, minor, micro },
+      package: `${this.#options.program} ${VERSION}`,
+    };
+    this.#send(client, { QMP: { version, capabilities: [] } });
+  }
+
+  #receive(client: Client, chunk: Buffer): void {
+    try {
+      for (const line of client.splitter.push(chunk)) this.#dispatch(client, line);
+    } catch {
+      this.counters.linesTooLong++;
+      const desc = `a line is longer than ${this.#options.lineBytesMax} bytes; the connection is closed`;
+      this.#send(client, { error: { class: 'GenericError', desc, code: 'CURLING_MESSAGE' } });
+      client.socket.destroySoon();
+    }
+  }
+
+  #dispatch(client: Client, line: string): void {
+    let message: unknown;
+    try {
+      message = JSON.parse(line);
+    } catch (error) {
+      return this.#malformed(
+        client,
+        `expected JSON: ${error instanceof Error ? error.message : error}`,
+      );
+    }
+    if (!isObject(message))
+      return this.#malformed(client, 'expected an object with the member "execute"');
+    if (typeof message.execute !== 'string') {
+      return this.#malformed(
+        client,
+        'expected the member "execute" with the name of a command',
+        message.id,
+      );
+    }
+    if (message.arguments !== undefined && !isObject(message.arguments)) {
+      return this.#malformed(client, 'expected an object as "arguments"', message.id);
+    }
+    this.#execute(
+      client,
+      message.execute,
+      (message.arguments as JsonObject | undefined) ?? {},
+      message.id,
+    );
+  }
+
+  #execute(client: Client, command: string, args: JsonObject, id: unknown): void {
+    if (command === 'qmp_capabilities') {
+      client.negotiated = true;
+      return this.#send(client, { return: {}, ...idOf(id) });
+    }
+    if (!client.negotiated) {
+      const desc = `expected qmp_capabilities first, got ${command}`;
+      return this.#fail(
+        client,
+        new CurlingError('CURLING_COMMAND_UNKNOWN', desc),
+        id,
+        'CommandNotFound',
+      );
+    }
+    if (command === 'query-commands') {
+      const names = ['qmp_capabilities', 'query-commands', ...Object.keys(this.#options.commands)];
+      return this.#send(client, { return: names.map(name => ({ name })), ...idOf(id) });
+    }
+    const handler = Object.hasOwn(this.#options.commands, command)
+      ? this.#options.commands[command]
+      : undefined;
+    if (!handler) {
+      const desc = `there is no command ${command}; query-commands lists them`;
+      return this.#fail(
+        client,
+        new CurlingError('CURLING_COMMAND_UNKNOWN', desc),
+        id,
+        'CommandNotFound',
+      );
+    }
+    void this.#answer(client, handler, args, id);
+  }
+
+  async #answer(
+    client: Client,
+    handler: CommandHandler,
+    args: JsonObject,
+    id: unknown,
+  ): Promise<void> {
+    this.counters.commands++;
+    if (++client.pending >= this.#options.pendingMax) client.socket.pause();
+    try {
+      const result = handler(args, client);
+      const value = result instanceof Promise ? await result : result;
+      this.#send(client, { return: value ?? {}, ...idOf(id) });
+    } catch (error) {
+      this.#fail(client, asCurlingError(error), id);
+    } finally {
+      if (client.pending-- === this.#options.pendingMax) client.socket.resume();
+    }
+  }
+
+  #malformed(client: Client, desc: string, id?: unknown): void {
+    this.counters.malformed++;
+    this.#fail(client, new CurlingError('CURLING_MESSAGE', desc), id);
+  }
+
+  #fail(
+    client: Client,
+    error: CurlingError,
+    id: unknown,
+    errorClass: ErrorClass = 'GenericError',
+  ): void {
+    this.#send(client, {
+      error: { class: errorClass, desc: error.message, code: error.code },
+      ...idOf(id),
+    });
+  }
+
+  #send(client: Client, message: JsonObject): void {
+    this.#write(client, `${JSON.stringify(message)}\n`);
+  }
+
+  #write(client: Client, line: string): void {
+    if (client.socket.destroyed) return;
+    client.socket.write(line);
+    if (client.socket.writableLength > this.#options.unsentBytesMax) {
+      this.counters.slowClientsClosed++;
+      client.socket.destroy();
+    }
+  }
+}
+
+function idOf(id: unknown): JsonObject {
+  return id === undefined ? {} : { id };
+}
+
+function listenError(address: QmpAddress, error: NodeJS.ErrnoException): CurlingError {
+  const where = describeAddress(address);
+  if (error.code === 'EADDRINUSE') {
+    return new CurlingError(
+      'CURLING_SOCKET_IN_USE',
+      `${where} is served by another process; end it or choose another`,
+      {
+        cause: error,
+      },
+    );
+  }
+  return new CurlingError('CURLING_CONNECT', `cannot listen on ${where}: ${error.message}`, {
+    cause: error,
+  });
+}
+
+/** Removes a unix socket whose server is gone; throws when somebody answers there. */
+async function removeStaleSocket(path: string): Promise<void> {
+  if (!fs.existsSync(path)) return;
+  await new Promise<void>((resolve, reject) => {
+    const probe = net.connect({ path });
+    probe.once('connect', () => {
+      probe.destroy();
+      const text = `${path} is served by another process; end it or choose another path`;
+      reject(new CurlingError('CURLING_SOCKET_IN_USE', text));
+    });
+    probe.once('error', (error: NodeJS.ErrnoException) => {
+      if (error.code === 'ECONNREFUSED') fs.rmSync(path, { force: true });
+      resolve();
+    });
+  });
+}
