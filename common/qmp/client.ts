@@ -157,12 +157,9 @@ export class QmpClient extends EventEmitter<ClientEvents> {
       };
       this.once('close', error => {
         clearTimeout(timer);
-        const wrapped = new CurlingError(
-          'CURLING_CONNECT',
-          `cannot connect to ${this.#where}: ${error.message}`,
-          { cause: error },
-        );
-        reject(wrapped);
+        if (error.code === 'CURLING_MESSAGE') return reject(error);
+        const text = `cannot connect to ${this.#where}: ${error.message}`;
+        reject(new CurlingError('CURLING_CONNECT', text, { cause: error }));
       });
     });
     this.#onGreeting = undefined;

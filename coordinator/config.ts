@@ -1,0 +1,189 @@
+/** What a coordinator is told on its command line. One process cares for one virtual machine on one host. */
+import os from 'node:os';
+import path from 'node:path';
+import { CurlingError } from '../common/errors.ts';
+import {
+  type CommandLine,
+  type CommandSpec,
+  requiredText,
+  type TcpAddress,
+  tcpAddress,
+  wholeNumber,
+} from '../common/options.ts';
+
+export interface CoordinatorConfig {
+  vm: string;
+  host: string;
+  /** `primary`: a QEMU with the guest runs here. `backup`: nothing runs here yet. */
+  role: 'primary' | 'backup';
+  witness: TcpAddress;
+  /** The store that the witness must have; undefined accepts the first one seen. */
+  witnessStore: string | undefined;
+  /** Whether an absent register may be created (once in the life of a protected machine). */
+  create: boolean;
+  proxyPath: string;
+  controlPath: string;
+  /** The monitor of the guest's QEMU; only with role `primary`. */
+  qmpPath: string | undefined;
+  /** Where senders connect to when this host is the backup. */
+  listen: TcpAddress;
+  /** Where this host, as a primary, looks for a backup; tried in turn. */
+  peers: TcpAddress[];
+  runDir: string;
+  shadowDir: string;
+  /** The guest's QEMU command, for the standby; without it this host cannot be a backup. */
+  standbyCommand: string[];
+  schedule: {
+    mode: 'output' | 'fixed';
+    pauseShare: number;
+    intervalMaxMs: number;
+    intervalMs: number;
+  };
+  detection: { silenceMs: number; beatMs: number };
+  inFlight: { checkpointsMax: number; bytesMax: number };
+  stagingBytesMax: number;
+  logLevel: string;
+}
+
+export const COORDINATOR: CommandSpec = {
+  program: 'curling-coordinator',
+  usage: '--vm NAME --role primary|backup --witness HOST:PORT … [-- QEMU-COMMAND…]',
+  summary:
+    'Protects one virtual machine: takes, replicates and commits its checkpoints, and fails over.',
+  options: {
+    vm: { type: 'string', value: 'NAME', help: 'the virtual machine' },
+    host: { type: 'string', value: 'NAME', help: "this host's name (default: its host name)" },
+    role: {
+      type: 'string',
+      value: 'ROLE',
+      help: 'primary: its QEMU runs here; backup: nothing does',
+    },
+    witness: { type: 'string', value: 'HOST:PORT', help: 'the witness' },
+    'witness-store': { type: 'string', value: 'ID', help: 'the store that the witness must have' },
+    create: { type: 'boolean', help: "create the machine's register: its very first protection" },
+    qmp: { type: 'string', value: 'PATH', help: "monitor of the guest's QEMU (role primary)" },
+    proxy: { type: 'string', value: 'PATH', help: "the proxy's control socket" },
+    control: { type: 'string', value: 'PATH', help: 'own control socket' },
+    listen: { type: 'string', value: 'HOST:PORT', help: 'where a primary may connect' },
+    peer: {
+      type: 'string',
+      value: 'HOST:PORT',
+      multiple: true,
+      help: 'a possible backup; may be repeated',
+    },
+    'run-dir': { type: 'string', value: 'DIR', help: 'sockets (default /run/curling/VM)' },
+    'shadow-dir': {
+      type: 'string',
+      value: 'DIR',
+      help: 'shadow RAM (default /dev/shm/curling/VM)',
+    },
+    'pause-share': {
+      type: 'string',
+      value: 'PERCENT',
+      default: '20',
+      help: 'time the guest may be stopped',
+    },
+    'interval-max': {
+      type: 'string',
+      value: 'MS',
+      default: '1000',
+      help: 'longest time between checkpoints',
+    },
+    'fixed-interval': { type: 'string', value: 'MS', help: 'a checkpoint every MS instead' },
+    detection: {
+      type: 'string',
+      value: 'MS',
+      default: '300',
+      help: 'silence that means a lost peer',
+    },
+    beat: { type: 'string', value: 'MS', default: '50', help: 'heart beat' },
+    'in-flight': {
+      type: 'string',
+      value: 'N',
+      default: '4',
+      help: 'unacknowledged checkpoints at most',
+    },
+    'in-flight-mib': { type: 'string', value: 'MIB', default: '256', help: 'their bytes at most' },
+    'staging-mib': { type: 'string', value: 'MIB', default: '64', help: 'local staging at most' },
+    'log-level': {
+      type: 'string',
+      value: 'LEVEL',
+      default: 'info',
+      help: 'error, warn, info or debug',
+    },
+  },
+  notes: [
+    "What follows -- is the guest's QEMU command as on the primary, without its monitor: the standby is",
+    'started with it.',
+  ],
+};
+
+const NAME = /^[A-Za-z0-9_.-]{1,64}$/;
+
+/**
+ * The configuration that a command line says.
+ * @throws CurlingError CURLING_USAGE naming the option, what was expected and what came.
+ */
+export function coordinatorConfig(line: CommandLine): CoordinatorConfig {
+  const value = line.values;
+  const vm = named('vm', requiredText('vm', value.vm));
+  const role = requiredText('role', value.role);
+  if (role !== 'primary' && role !== 'backup') {
+    throw new CurlingError('CURLING_USAGE', `--role: expected primary or backup, got ${role}`);
+  }
+  const qmpPath = role === 'primary' ? requiredText('qmp', value.qmp) : undefined;
+  if (role === 'backup' && line.positionals.length === 0) {
+    throw new CurlingError(
+      'CURLING_USAGE',
+      'a backup needs the QEMU command of its standby after --',
+    );
+  }
+  const runDir = text(value['run-dir']) ?? `/run/curling/${vm}`;
+  const fixed = text(value['fixed-interval']);
+  const detectionMs = wholeNumber('detection', value.detection, 20, 60_000);
+  return {
+    vm,
+    host: named('host', text(value.host) ?? os.hostname()),
+    role,
+    witness: tcpAddress('witness', requiredText('witness', value.witness)),
+    witnessStore: text(value['witness-store']),
+    create: value.create === true,
+    proxyPath: requiredText('proxy', value.proxy),
+    controlPath: text(value.control) ?? path.join(runDir, 'coordinator.sock'),
+    qmpPath,
+    listen: tcpAddress('listen', requiredText('listen', value.listen)),
+    peers: ((value.peer as string[] | undefined) ?? []).map(peer => tcpAddress('peer', peer)),
+    runDir,
+    shadowDir: text(value['shadow-dir']) ?? `/dev/shm/curling/${vm}`,
+    standbyCommand: line.positionals,
+    schedule: {
+      mode: fixed === undefined ? 'output' : 'fixed',
+      pauseShare: wholeNumber('pause-share', value['pause-share'], 1, 90) / 100,
+      intervalMaxMs: wholeNumber('interval-max', value['interval-max'], 10, 60_000),
+      intervalMs: fixed === undefined ? 0 : wholeNumber('fixed-interval', fixed, 1, 60_000),
+    },
+    detection: {
+      silenceMs: detectionMs,
+      beatMs: wholeNumber('beat', value.beat, 5, Math.floor(detectionMs / 2)),
+    },
+    inFlight: {
+      checkpointsMax: wholeNumber('in-flight', value['in-flight'], 1, 64),
+      bytesMax: wholeNumber('in-flight-mib', value['in-flight-mib'], 1, 65_536) * 2 ** 20,
+    },
+    stagingBytesMax: wholeNumber('staging-mib', value['staging-mib'], 2, 65_536) * 2 ** 20,
+    logLevel: text(value['log-level']) ?? 'info',
+  };
+}
+
+function text(value: unknown): string | undefined {
+  return typeof value === 'string' ? value : undefined;
+}
+
+function named(option: string, name: string): string {
+  if (NAME.test(name)) return name;
+  const expected = '1 to 64 letters, digits, dots, dashes or underscores';
+  throw new CurlingError(
+    'CURLING_USAGE',
+    `--${option}: expected ${expected}, got ${JSON.stringify(name)}`,
+  );
+}

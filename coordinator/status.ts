@@ -1,0 +1,70 @@
+/** The status document of a coordinator: what `query-status` answers and `curlingctl status --json` prints. */
+
+/** Percentiles of a duration, milliseconds; `count` samples since the last protection began. */
+export interface Durations {
+  count: number;
+  p50: number;
+  p90: number;
+  p99: number;
+  max: number;
+}
+
+/** One failover, as the host that took over saw it. */
+export interface FailoverRecord {
+  vm: string;
+  from: string;
+  to: string;
+  generation: number;
+  /** The checkpoint that the guest resumed from. */
+  epoch: number;
+  /** What raised the suspicion: closed, silent, guest-lost, asked. */
+  reason: string;
+  /** Wall clock, ISO 8601, of the suspicion. */
+  at: string;
+  /** Milliseconds from the last sign of life to the suspicion. */
+  silentMs: number;
+  /** Milliseconds from the suspicion to the grant. */
+  decisionMs: number;
+  /** Milliseconds from the grant to a running guest. */
+  resumeMs: number;
+}
+
+export interface CoordinatorStatus {
+  vm: string;
+  host: string;
+  /** The state of arbitration: PROT, PRES, SOLO, SYNC, SRES, BACK, FROZ, HALT, JOIN. */
+  state: string;
+  /** Whether this host runs the guest and a backup holds a committed checkpoint of it. */
+  protected: boolean;
+  /** Where the guest runs, as far as this host knows. */
+  role: 'primary' | 'backup' | 'none';
+  generation: number;
+  incarnation: string;
+  /** The other host of the pair. */
+  peer: string | null;
+  /** Why it is as it is, for a reader: "waiting for a backup", "output is held: waiting for the witness". */
+  reason: string;
+  since: string;
+  epoch: { taken: number; committed: number; released: number };
+  checkpoint: {
+    mode: 'output' | 'fixed';
+    pauseMs: Durations;
+    commitMs: Durations;
+    bytesP50: number;
+    bytesTotal: number;
+    inFlight: number;
+    guestWaits: number;
+    windowClosed: number;
+  };
+  proxy: {
+    connected: boolean;
+    state: string;
+    heldFrames: number;
+    heldBytes: number;
+    bytesMax: number;
+  };
+  peerRttMs: number | null;
+  witness: { reachable: boolean; store: string | null };
+  failovers: FailoverRecord[];
+  warnings: string[];
+}
