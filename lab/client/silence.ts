@@ -18,7 +18,7 @@ export class SilenceTracker {
   #longest: Silence[] = [];
 
   /** @param most How many are kept. */
-  constructor(most = 8) {
+  constructor(most = 64) {
     this.#most = most;
   }
 

@@ -21,6 +21,8 @@ export interface CaptureOptions {
   file: string;
   /** Of the kernel's ring, in KiB. Default 16,384. */
   bufferKib?: number;
+  /** Longer frames are captured in part. The kernel's ring has a slot of this size for each frame. Default 262,144. */
+  frameBytesMax?: number;
   /** A pcap-filter(7) expression: leave out long transfers, for one. */
   filter?: string;
 }
@@ -44,9 +46,9 @@ const FILE_HEADER_BYTES = 24;
  * @throws ObserverError when tcpdump is missing, refuses, or does not start in time.
  */
 export async function startCapture(options: CaptureOptions): Promise<Capture> {
-  const { port, file, bufferKib = 16_384, filter } = options;
+  const { port, file, bufferKib = 16_384, frameBytesMax = 0, filter } = options;
   const child = options.spawn('tcpdump', [
-    ...['-i', port, '-Q', 'in', '-s', '0', '-n', '-U', '--immediate-mode'],
+    ...['-i', port, '-Q', 'in', '-s', String(frameBytesMax), '-n', '-U', '--immediate-mode'],
     ...['--time-stamp-precision=nano', '-B', String(bufferKib), '-Z', 'root', '-w', file],
     ...(filter ? [filter] : []),
   ]);
