@@ -38,6 +38,8 @@ export function run(
         );
       },
     );
+    // A tool may end before it has read its input; its exit status says how that went.
+    child.stdin?.on('error', () => undefined);
     child.stdin?.end(options.input ?? '');
   });
 }
