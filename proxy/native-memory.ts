@@ -1,0 +1,68 @@
+/**
+ * Memory outside of V8's heap, at a fixed address that the kernel may be given: mapped once, touched once, never moved.
+ * Invariant: allocated pieces do not overlap and lie inside.
+ */
+import assert from 'node:assert/strict';
+import { CurlingError } from '../common/errors.ts';
+import { errno, errnoName, madvise, mmap, munmap, view } from './syscalls.ts';
+
+/** include/uapi/asm-generic/mman-common.h */
+const PROT_READ_WRITE = 3;
+const MAP_PRIVATE_ANONYMOUS = 0x22;
+const MADV_DONTFORK = 10;
+const MADV_HUGEPAGE = 14;
+
+const PAGE_BYTES = 4096;
+const HUGE_PAGE_BYTES = 2 << 20;
+
+export class NativeMemory {
+  readonly address: number;
+  readonly bytes: Uint8Array;
+  readonly u16: Uint16Array;
+  readonly u32: Uint32Array;
+  readonly i32: Int32Array;
+  #used = 0;
+
+  /**
+   * Maps `length` bytes, at most 2 GiB, zeroed and present: no page fault later, none from a fork either.
+   * @throws CurlingError CURLING_DATAPATH when the kernel gives none.
+   */
+  constructor(length: number) {
+    assert(length > 0 && length <= 2 ** 31);
+    const rounded = Math.ceil(length / PAGE_BYTES) * PAGE_BYTES;
+    const address = mmap(0, rounded, PROT_READ_WRITE, MAP_PRIVATE_ANONYMOUS, -1, 0);
+    if (address < 0 || address >= 2 ** 53) {
+      const text = `cannot map ${rounded} bytes for the frame buffer: ${errnoName(errno())}`;
+      throw new CurlingError('CURLING_DATAPATH', text);
+    }
+    // Both are wishes: without them the datapath is slower, not wrong.
+    if (rounded >= HUGE_PAGE_BYTES) madvise(address, rounded, MADV_HUGEPAGE);
+    madvise(address, rounded, MADV_DONTFORK);
+    const buffer = view(BigInt(address), rounded);
+    this.address = address;
+    this.bytes = new Uint8Array(buffer);
+    this.u16 = new Uint16Array(buffer);
+    this.u32 = new Uint32Array(buffer);
+    this.i32 = new Int32Array(buffer);
+    for (let at = 0; at < rounded; at += PAGE_BYTES) this.bytes[at] = 0;
+  }
+
+  /** Sets `length` bytes aside and returns their offset, a multiple of 8. */
+  allocate(length: number): number {
+    const offset = this.#used;
+    this.#used += Math.ceil(length / 8) * 8;
+    assert(this.#used <= this.bytes.length);
+    return offset;
+  }
+
+  /** Writes an address (or any whole number below 2^53) as 64 bits at `offset`, a multiple of 4. */
+  setAddress(offset: number, value: number): void {
+    this.u32[offset >>> 2] = value >>> 0;
+    this.u32[(offset >>> 2) + 1] = value / 0x1_0000_0000;
+  }
+
+  /** Gives the memory back. Neither it nor its views may be touched afterwards. */
+  unmap(): void {
+    munmap(this.address, this.bytes.length);
+  }
+}
