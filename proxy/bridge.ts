@@ -36,8 +36,6 @@ export interface TapSite {
   found: FoundState;
   /** Whether a proxy that was killed left the tap closed. */
   closed: boolean;
-  /** Filters of others on the tap's ingress. */
-  foreignFilters: number;
 }
 
 /**
@@ -61,12 +59,15 @@ export async function inspectTap(name: string, bridge?: string): Promise<TapSite
     throw new CurlingError('CURLING_TAP_NOT_ON_BRIDGE', text);
   }
   const ingress = await readIngress(tap.name);
+  if (ingress.taken) {
+    const text = `${tap.name} has an ingress filter at preference 1, where the proxy needs its own; move it behind`;
+    throw new CurlingError('CURLING_TAP_UNSUPPORTED', text);
+  }
   return {
     tap,
     bridge: master.name,
     found: ingress.ours ?? { isolated: tap.port.isolated === true, hook: ingress.hook },
     closed: ingress.ours !== undefined,
-    foreignFilters: ingress.foreign,
   };
 }
 

@@ -7,8 +7,7 @@
  *
  *   0x4375 in the upper half ("Cu"); bit 0: the port was isolated before; bit 1: the hook was there before
  */
-import { CurlingError } from '../common/errors.ts';
-import { isObject, type JsonObject } from '../common/qmp/messages.ts';
+import { isObject } from '../common/qmp/messages.ts';
 import { run } from '../common/run.ts';
 import { parseRows } from './links.ts';
 
@@ -43,29 +42,26 @@ export interface IngressState {
   hook: boolean;
   /** What curling's filter remembers, when it is there. */
   ours: FoundState | undefined;
-  /** How many filters of others are there. */
-  foreign: number;
+  /** Whether a filter of somebody else has the place of ours. Those behind it see nothing while the tap is closed. */
+  taken: boolean;
 }
 
 /** Reads the ingress hook of `tap`. */
 export async function readIngress(tap: string): Promise<IngressState> {
   const qdiscs = parseRows(await run('tc', ['-json', 'qdisc', 'show', 'dev', tap]));
   const hook = qdiscs.some(qdisc => qdisc.kind === 'clsact' || qdisc.kind === 'ingress');
-  const state: IngressState = { hook, ours: undefined, foreign: 0 };
+  const state: IngressState = { hook, ours: undefined, taken: false };
   if (!hook) return state;
   const text = await run('tc', ['-json', 'filter', 'show', 'dev', tap, 'ingress']);
   for (const filter of parseRows(text)) {
-    // A preference without a handle is only the head of the filters at it.
-    if (!isObject(filter.options) || filter.options.handle === undefined) continue;
-    const ours = isOurs(filter) ? foundStateOf(Number(filter.options.handle)) : undefined;
+    if (filter.pref !== PREFERENCE) continue;
+    // The first row of a preference only names what is at it; a filter has a handle.
+    const handle = isObject(filter.options) ? filter.options.handle : undefined;
+    const ours = filter.kind === 'bpf' && handle ? foundStateOf(Number(handle)) : undefined;
     if (ours) state.ours = ours;
-    else state.foreign++;
+    else if (handle || filter.kind !== 'bpf') state.taken = true;
   }
   return state;
-}
-
-function isOurs(filter: JsonObject): boolean {
-  return filter.kind === 'bpf' && filter.pref === PREFERENCE;
 }
 
 /** Adds the ingress hook to `tap`. It costs nothing while it has no filter. */
@@ -78,19 +74,9 @@ export async function removeHook(tap: string): Promise<void> {
   await run('tc', ['qdisc', 'del', 'dev', tap, 'clsact']);
 }
 
-/**
- * Closes `tap`; leaves it closed when it is.
- * @throws CurlingError CURLING_TAP_UNSUPPORTED when somebody else's filter is at its place.
- */
+/** Closes `tap`; leaves it closed when it is. */
 export async function addDropFilter(tap: string, found: FoundState): Promise<void> {
-  const args = ['filter', 'replace', ...placeOf(tap, found), 'da', 'bytecode', DROP_ALL];
-  try {
-    await run('tc', args);
-  } catch (error) {
-    if (!(error instanceof CurlingError) || error.code !== 'CURLING_TOOL_FAILED') throw error;
-    const text = `${tap} cannot be closed: ${error.message}; is preference ${PREFERENCE} of its ingress taken?`;
-    throw new CurlingError('CURLING_TAP_UNSUPPORTED', text, { cause: error });
-  }
+  await run('tc', ['filter', 'replace', ...placeOf(tap, found), 'da', 'bytecode', DROP_ALL]);
 }
 
 /** Opens `tap`. */

@@ -18,6 +18,8 @@ import { controlCommands } from './control.ts';
 import { checkPrivileges } from './privileges.ts';
 import { type ProxyState, TapProxy } from './tap-proxy.ts';
 
+const LEVELS = ['error', 'warn', 'info', 'debug'];
+
 const SPEC: CommandSpec = {
   program: 'curling-proxy',
   usage: '--tap TAP [options]',
@@ -45,7 +47,7 @@ const SPEC: CommandSpec = {
     'log-level': {
       type: 'string',
       value: 'LEVEL',
-      help: 'error, warn, info or debug',
+      help: LEVELS.join(', '),
       default: 'info',
     },
     restore: { type: 'boolean', help: 'open a tap that a proxy left closed, and end' },
@@ -58,10 +60,11 @@ async function main(line: CommandLine): Promise<number> {
   const bridge = line.values.bridge as string | undefined;
   const initial = stateOf(line.values.initial);
   const bufferBytes = wholeNumber('buffer-mib', line.values['buffer-mib'], 1, 4096) * 2 ** 20;
+  const level = levelOf(line.values['log-level']);
   checkPrivileges();
   const site = await inspectTap(name, bridge);
   if (line.values.restore) return restore(site);
-  const log = createLogger('curling-proxy', String(line.values['log-level']));
+  const log = createLogger(SPEC.program, level);
   const control = String(line.values.control ?? `/run/curling/proxy-${site.tap.name}.sock`);
   return serve(site, control, { initial, bufferBytes }, log);
 }
@@ -70,6 +73,12 @@ function stateOf(text: unknown): ProxyState {
   if (text === 'hold' || text === 'bypass') return text;
   const got = JSON.stringify(text);
   throw new CurlingError('CURLING_USAGE', `--initial: expected hold or bypass, got ${got}`);
+}
+
+function levelOf(text: unknown): string {
+  if (LEVELS.includes(String(text))) return String(text);
+  const got = JSON.stringify(text);
+  throw new CurlingError('CURLING_USAGE', `--log-level: expected ${LEVELS.join(', ')}; got ${got}`);
 }
 
 async function restore(site: TapSite): Promise<number> {
@@ -111,10 +120,6 @@ async function serve(
 function sayStarted(site: TapSite, control: string, proxy: TapProxy, log: Logger): void {
   const facts = { tap: site.tap.name, bridge: site.bridge, control, state: proxy.state };
   log.info(facts, site.closed ? 'started on a tap that was left closed' : 'started');
-  if (site.foreignFilters > 0) {
-    const text = 'the ingress of the tap has filters of others; one that redirects is not held';
-    log.warn({ tap: site.tap.name, filters: site.foreignFilters }, text);
-  }
 }
 
 /** @throws CurlingError the failure of the proxy. */

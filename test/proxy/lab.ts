@@ -21,6 +21,7 @@ import { VNET_HEADER_BYTES } from '../../proxy/vlan-tag.ts';
 export const PROXY_MAIN = fileURLToPath(new URL('../../proxy/main.js', import.meta.url));
 const CLONE_NEWNET = 0x40000000;
 const WAIT_MS = 10_000;
+const CONNECT_TRIES = 500;
 
 /** Runs `work`, which must not be asynchronous, with this thread in the network namespace `name`. */
 export function inNamespace<Result>(name: string, work: () => Result): Result {
@@ -47,7 +48,7 @@ export class TapEnd {
   }
 
   /** Sends one frame; its vnet header asks for nothing unless given. */
-  send(frame: Buffer, header = Buffer.alloc(VNET_HEADER_BYTES)): void {
+  send(frame: Buffer, header: Buffer = Buffer.alloc(VNET_HEADER_BYTES)): void {
     fs.writeSync(this.tap.fd, Buffer.concat([header, frame]));
   }
 
@@ -145,9 +146,16 @@ export class RunningProxy {
 
   /** Connects and waits until the proxy has started. */
   async connect(): Promise<this> {
-    await until(() => fs.existsSync(this.control) || this.child.exitCode !== null, this.control);
-    if (this.child.exitCode !== null) throw new Error(`the proxy has ended: ${this.log}`);
-    this.client = await QmpClient.connect(this.control);
+    // A killed proxy leaves its socket behind, so only an answer says that this one listens.
+    for (let tries = 0; !this.client; tries++) {
+      if (this.child.exitCode !== null) throw new Error(`the proxy has ended: ${this.log}`);
+      try {
+        this.client = await QmpClient.connect(this.control);
+      } catch (error) {
+        if (tries === CONNECT_TRIES) throw error;
+        await sleep(10);
+      }
+    }
     this.client.on('event', event => this.events.push(event));
     await this.status();
     return this;
@@ -204,9 +212,9 @@ export class TapLab {
     await run('ip', ['-n', this.namespace, '-batch', '-'], { input: `${commands.join('\n')}\n` });
   }
 
-  /** The output of a tool in the namespace. */
-  tool(command: string): Promise<string> {
-    return run('ip', ['netns', 'exec', this.namespace, ...command.split(' ')]);
+  /** The output of a tool in the namespace. `more` are arguments that hold spaces. */
+  tool(command: string, ...more: string[]): Promise<string> {
+    return run('ip', ['netns', 'exec', this.namespace, ...command.split(' '), ...more]);
   }
 
   /** Starts a proxy on tap0 and waits until it is in its initial state. */

@@ -41,7 +41,7 @@ test('a row of ip that is no interface is left out; text that is no list is refu
 test('the watch sees a tap that is down, gone, or replaced by another of its name', t => {
   const tap = link(4, 'tap0');
   const found = { isolated: false, hook: false };
-  const site = { tap, bridge: 'br0', found, closed: false, foreignFilters: 0 };
+  const site = { tap, bridge: 'br0', found, closed: false };
   const port = link(5, 'cp-tap0');
   t.is(judgePorts(site, 'cp-tap0', [tap, port]), 'up');
   t.is(judgePorts(site, 'cp-tap0', [link(4, 'tap0', ['UP']), port]), 'down');
