@@ -109,10 +109,15 @@ export function portName(tap: Link): string {
 /**
  * Opens a tap that a proxy left closed, and takes back all that curling put there.
  * @returns Whether it was closed.
+ * @throws CurlingError CURLING_BUSY while a proxy serves the tap.
  */
 export async function restoreTap(site: TapSite): Promise<boolean> {
-  if (!site.closed) return false;
   const insertion = new BridgeSite(site);
+  if (await readLink(insertion.port)) {
+    const text = `a curling-proxy serves ${site.tap.name}: ${insertion.port} is there; end it first`;
+    throw new CurlingError('CURLING_BUSY', text);
+  }
+  if (!site.closed) return false;
   await insertion.adopt();
   await insertion.open();
   await insertion.leave();
@@ -146,6 +151,11 @@ export class BridgeSite {
     await run('ip', ['-batch', '-'], { input: `${commands.join('\n')}\n` });
     if (!found.hook && !closed) await addHook(tap.name);
     await this.#forwarding();
+  }
+
+  /** Sets the MTU of the own tap. */
+  async setMtu(mtu: number): Promise<void> {
+    await run('ip', ['link', 'set', 'dev', this.port, 'mtu', String(mtu)]);
   }
 
   /** Closes the tap. To be called before capture starts. */

@@ -32,6 +32,8 @@ export function judgePorts(site: TapSite, port: string, ports: readonly Link[]):
 
 export interface LinkWatchHandlers {
   changed(state: LinkState): void;
+  /** The own tap has another MTU than the tap, whose MTU is given. */
+  mtuChanged(mtu: number): void;
   /** Once, with an error of `judgePorts`; the watch has stopped. */
   failed(error: CurlingError): void;
   /** The state could not be read this time. */
@@ -80,8 +82,10 @@ export class LinkWatch {
 
   #judge(ports: Link[]): void {
     const state = judgePorts(this.#site, this.#port, ports);
-    if (state === this.#state) return;
+    if (state !== this.#state) this.#handlers.changed(state);
     this.#state = state;
-    this.#handlers.changed(state);
+    const tap = ports.find(link => link.index === this.#site.tap.index);
+    const own = ports.find(link => link.name === this.#port);
+    if (tap && own && tap.mtu !== own.mtu) this.#handlers.mtuChanged(tap.mtu);
   }
 }

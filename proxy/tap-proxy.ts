@@ -11,7 +11,7 @@
  * network. Commands that change the state run one after the other.
  */
 import { EventEmitter } from 'node:events';
-import { type CurlingError, messageOf } from '../common/errors.ts';
+import { asCurlingError, type CurlingError, messageOf } from '../common/errors.ts';
 import type { Logger } from '../common/log.ts';
 import { BridgeSite, type TapSite } from './bridge.ts';
 import { DatapathThread } from './datapath-thread.ts';
@@ -133,7 +133,7 @@ export class TapProxy extends EventEmitter<ProxyEvents> {
       try {
         await this.#bridge.open();
       } catch (error) {
-        await this.#thread.execute('capture', {});
+        await this.#holdAgain();
         throw error;
       }
       this.#state = 'bypass';
@@ -187,6 +187,15 @@ export class TapProxy extends EventEmitter<ProxyEvents> {
     }
   }
 
+  /** After a failure to open. If the tap cannot be closed for certain either, the proxy must not go on. */
+  async #holdAgain(): Promise<void> {
+    try {
+      await this.#closeAndCapture(undefined, false);
+    } catch (error) {
+      this.emit('failed', asCurlingError(error, 'CURLING_DATAPATH'));
+    }
+  }
+
   #inTurn<Result>(change: () => Promise<Result>): Promise<Result> {
     const turn = this.#last.then(change);
     this.#last = turn.catch(() => undefined);
@@ -202,6 +211,12 @@ export class TapProxy extends EventEmitter<ProxyEvents> {
     });
   }
 
+  #followMtu(mtu: number): Promise<void> {
+    return this.#inTurn(() => this.#bridge.setMtu(mtu)).catch(error => {
+      this.#log.warn({ mtu, error: messageOf(error) }, 'the MTU cannot follow that of the tap');
+    });
+  }
+
   #startWatch(): void {
     const { site, port } = this.#bridge;
     this.#watch = new LinkWatch(site, port, {
@@ -209,6 +224,7 @@ export class TapProxy extends EventEmitter<ProxyEvents> {
         this.#log.info({ tap: site.tap.name, state }, 'the tap has changed its state');
         this.emit('link', state);
       },
+      mtuChanged: mtu => void this.#followMtu(mtu),
       failed: error => {
         if (error.code === 'CURLING_TAP_GONE') this.emit('link', 'gone');
         this.emit('failed', error);

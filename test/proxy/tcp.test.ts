@@ -1,5 +1,6 @@
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
+import { once } from 'node:events';
 import { promisify } from 'node:util';
 import test from 'ava';
 import { run } from '../../common/run.ts';
@@ -23,13 +24,13 @@ socket.resume();
 socket.on('close', () => console.log(hash.digest('hex')));
 `;
 
-/** Accepts one connection and says the digest of what came. */
+/** Says that it listens, accepts one connection and says the digest of what came. */
 const RECEIVER = `
 require('net').createServer({ allowHalfOpen: true }, socket => {
   const hash = require('crypto').createHash('sha256');
   socket.on('data', data => hash.update(data));
   socket.on('end', () => { socket.end(); console.log(hash.digest('hex')); process.exit(); });
-}).listen(6000);
+}).listen(6000, () => console.log('listening'));
 `;
 
 test('needs root: a TCP stream with segmentation offload passes the hold whole, on a veth', async t => {
@@ -53,6 +54,7 @@ test('needs root: a TCP stream with segmentation offload passes the hold whole, 
       timeout: 60_000,
     });
   const receiver = node(ends[1]!, RECEIVER);
+  await once(receiver.child.stdout!, 'data');
   const sender = node(ends[0]!, SENDER, '10.99.0.2');
   let over = false;
   const both = Promise.all([sender, receiver]).finally(() => {
@@ -66,7 +68,7 @@ test('needs root: a TCP stream with segmentation offload passes the hold whole, 
   const expected = createHash('sha256');
   for (let at = 0; at < BYTES; at += 65536) expected.update(Buffer.alloc(65536, at / 65536));
   t.is(sent.stdout.trim(), expected.digest('hex'));
-  t.is(received.stdout, sent.stdout);
+  t.is(received.stdout, `listening\n${sent.stdout}`);
   const stats = await proxy.execute('query-stats');
   t.true((stats.framesLarge as number) > 0);
   t.is(stats.sendErrors, 0);

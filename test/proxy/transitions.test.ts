@@ -124,6 +124,10 @@ test('needs root: ended in hold it stays closed, and --restore opens it', async 
   const proxy = await lab.startProxy();
   lab.guest.send(numberedFrame(1));
   await until(() => proxy.epochsOf('OUTPUT_PENDING').length === 1, 'the event');
+  const early = lab.spawnProxy('--tap', 'tap0', '--restore');
+  t.is(await early.exited, 1);
+  t.regex(early.log, /CURLING_BUSY/);
+  t.deepEqual(lab.outside.receiveAll(), []);
   t.is(await proxy.end('SIGTERM'), 0);
   t.regex(proxy.log, /curling-proxy --tap tap0 --restore/);
   lab.guest.send(numberedFrame(2));
@@ -165,4 +169,13 @@ test('needs root: a tap that goes down is said, one that vanishes ends the proxy
   t.is(await proxy.exited, 1);
   t.regex(proxy.log, /CURLING_TAP_GONE/);
   t.deepEqual(states(), ['down', 'up', 'gone']);
+});
+
+test('needs root: the own tap follows the MTU of the tap', async t => {
+  const lab = await TapLab.create(t);
+  await lab.startProxy();
+  await lab.ip(['link set tap0 mtu 4000']);
+  const follows = async () => (await lab.tool('ip link show cp-tap0')).includes('mtu 4000');
+  for (let tries = 0; !(await follows()) && tries < 400; tries++);
+  t.true(await follows());
 });
