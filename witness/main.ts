@@ -1,0 +1,71 @@
+#!/usr/bin/env node
+/**
+ * curling-witness: remembers which host may run each virtual machine, for hosts that cannot ask
+ * each other.
+ */
+import { CurlingError } from '../common/errors.ts';
+import { createLogger } from '../common/log.ts';
+import { type CommandLine, type CommandSpec, requiredText, tcpAddress } from '../common/options.ts';
+import { runProgram, untilTerminated } from '../common/program.ts';
+import { witnessServer } from './service.ts';
+import { initStore, WitnessStore } from './store.ts';
+
+const SPEC: CommandSpec = {
+  program: 'curling-witness',
+  usage: '(init --store FILE | --listen HOST:PORT --store FILE)',
+  summary: 'Keeps one compare-and-swap register per virtual machine: who may run it.',
+  options: {
+    listen: {
+      type: 'string',
+      value: 'HOST:PORT',
+      help: 'serve the hosts at this TCP address',
+    },
+    store: { type: 'string', value: 'FILE', help: 'the file that holds the registers' },
+    'log-level': {
+      type: 'string',
+      value: 'LEVEL',
+      help: 'debug, info, warn or error',
+      default: 'info',
+    },
+  },
+  notes: [
+    'init creates an empty store with a new identity; the hosts refuse another one than they know.',
+    'Run it on a third machine: it decides when the two hosts lose sight of each other.',
+  ],
+};
+
+async function main(line: CommandLine): Promise<number> {
+  const file = requiredText('store', line.values.store);
+  const [verb, ...rest] = line.positionals;
+  if (rest.length > 0 || (verb !== undefined && verb !== 'init')) {
+    const text = `expected init or nothing, got ${line.positionals.join(' ')}`;
+    throw new CurlingError('CURLING_USAGE', text);
+  }
+  if (verb === 'init') {
+    process.stdout.write(`${await initStore(file)}\n`);
+    return 0;
+  }
+  return serve(line, file);
+}
+
+async function serve(line: CommandLine, file: string): Promise<number> {
+  const address = tcpAddress('listen', requiredText('listen', line.values.listen));
+  const log = createLogger('curling-witness', String(line.values['log-level']));
+  const store = await WitnessStore.open(file);
+  const server = witnessServer(store);
+  try {
+    await server.listen(address);
+    const { tornBytesCut } = store.counters;
+    if (tornBytesCut > 0) log.warn({ tornBytesCut }, 'an unfinished last line was cut off');
+    const terminated = untilTerminated();
+    log.info({ store: store.id, vms: store.vms, ...address }, 'serving');
+    const signal = await Promise.race([terminated, store.failed]);
+    log.info({ signal }, 'ending');
+    return 0;
+  } finally {
+    await server.close();
+    await store.close();
+  }
+}
+
+await runProgram(SPEC, main);

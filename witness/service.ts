@@ -1,0 +1,52 @@
+/**
+ * The witness's commands, in QMP's shape over TCP. Every argument is checked; every answer is on
+ * disk when it leaves.
+ */
+import type { JsonObject } from '../common/qmp/messages.ts';
+import { QmpServer } from '../common/qmp/server.ts';
+import { createRequest } from '../coordinator/arbitration/host-start.ts';
+import {
+  parseName,
+  parseOwner,
+  parseSwapRequest,
+} from '../coordinator/arbitration/register-json.ts';
+import type { WitnessStore } from './store.ts';
+
+/** Longest request: a `swap` has at most about 600 bytes. */
+const REQUEST_BYTES_MAX = 4096;
+/** Two hosts for each of the VMs that a store keeps by default, and some operators. */
+const CLIENTS_MAX = 2_100;
+
+/**
+ * The server for a store; the caller listens and closes.
+ *
+ *   read {vm}                                        {register}; null when it is absent
+ *   create {vm, primary}                             {swapped, register}
+ *   swap {vm, generation, transition, by, backup?}   {swapped, register}: as it is now
+ *   query-store                                      {store}
+ *   query-status                                     {store, vms, bytes, counters, server}
+ */
+export function witnessServer(store: WitnessStore): QmpServer {
+  const server: QmpServer = new QmpServer({
+    program: 'curling-witness',
+    clientsMax: CLIENTS_MAX,
+    lineBytesMax: REQUEST_BYTES_MAX,
+    unsentBytesMax: 64 << 10,
+    pendingMax: 8,
+    commands: {
+      read: async (args: JsonObject) => ({ register: await store.read(parseName('vm', args.vm)) }),
+      create: (args: JsonObject) =>
+        store.swap(createRequest(parseName('vm', args.vm), parseOwner('primary', args.primary))),
+      swap: (args: JsonObject) => store.swap(parseSwapRequest(args)),
+      'query-store': () => ({ store: store.id }),
+      'query-status': () => ({
+        store: store.id,
+        vms: store.vms,
+        bytes: store.bytes,
+        counters: store.counters,
+        server: server.counters,
+      }),
+    },
+  });
+  return server;
+}

@@ -1,0 +1,291 @@
+/**
+ * The witness's memory: the registers of many VMs in one append-only file, on disk before anything
+ * is answered.
+ *
+ * Transitions are decided one after the other in memory, so that racing requests see each other,
+ * and every answer, also to a read, waits until all lines written so far are on disk. Requests that
+ * come while one fsync runs share the next. After a failed write or fsync nothing is known about
+ * the file any more: every answer is an error from then on, and the process must end.
+ *
+ * Invariant: durable ≤ decided; what was answered is among the first `durable` transitions, and
+ * those are in the file.
+ */
+import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
+import fs from 'node:fs/promises';
+import path from 'node:path';
+import { CurlingError, messageOf } from '../common/errors.ts';
+import { newIdentity } from '../coordinator/arbitration/incarnation.ts';
+import {
+  applyTransition,
+  type Register,
+  type RegisterBackend,
+  type SwapRequest,
+  type SwapResult,
+} from '../coordinator/arbitration/register.ts';
+import { emptyStore, headerLine, type Journal, readJournal, registerLine } from './journal.ts';
+import { lockStore, type StoreLock } from './lock.ts';
+
+export interface WitnessStoreOptions {
+  /** VMs that are kept; one more is refused. Default 1,024. */
+  vmsMax?: number;
+  /** Bytes at which superseded lines are left out of the file. Default 4 MiB. */
+  compactBytes?: number;
+}
+
+/** Larger than any store that compacts itself; a larger file is something else. */
+const STORE_BYTES_MAX = 256 << 20;
+
+/**
+ * Creates a store with a new random id and returns the id. It appears whole or not at all.
+ * @throws CurlingError CURLING_WITNESS_STORE when the file exists or cannot be written.
+ */
+export async function initStore(file: string): Promise<string> {
+  const store = newIdentity();
+  const draft = `${file}.${store.slice(0, 8)}.new`;
+  try {
+    await writeWhole(draft, headerLine(store).text);
+    await fs.link(draft, file);
+    await syncFolder(file);
+    return store;
+  } catch (error) {
+    const exists = (error as NodeJS.ErrnoException).code === 'EEXIST';
+    const text = exists
+      ? `${file} exists already. To remove it is to forget who may run: ` +
+        'do so only when no VM is protected by it'
+      : `cannot create ${file}: ${messageOf(error)}`;
+    throw new CurlingError('CURLING_WITNESS_STORE', text, { cause: error });
+  } finally {
+    await fs.rm(draft, { force: true });
+  }
+}
+
+export class WitnessStore implements RegisterBackend {
+  readonly id: string;
+  /** Settles, by rejection, when the store failed and the process must end. */
+  readonly failed: Promise<never>;
+  readonly counters = { swaps: 0, refused: 0, syncs: 0, compactions: 0, tornBytesCut: 0 };
+  readonly #file: string;
+  readonly #lock: StoreLock;
+  readonly #options: Required<WitnessStoreOptions>;
+  /** As decided, on disk or not. */
+  readonly #registers: Map<string, Register>;
+  /** As in the file. */
+  readonly #written: Map<string, Register>;
+  #handle: fs.FileHandle;
+  #bytes: number;
+  #sum: string;
+  #lines: number;
+  #queue: Register[] = [];
+  #decided = 0;
+  #durable = 0;
+  #flushing: Promise<void> | undefined;
+  #broken: CurlingError | undefined;
+  #fail: (error: CurlingError) => void = () => {};
+
+  private constructor(
+    file: string,
+    lock: StoreLock,
+    handle: fs.FileHandle,
+    journal: Journal,
+    options: WitnessStoreOptions,
+  ) {
+    this.#file = file;
+    this.#lock = lock;
+    this.#handle = handle;
+    this.#options = { vmsMax: 1_024, compactBytes: 4 << 20, ...options };
+    this.id = journal.store;
+    this.#registers = journal.registers;
+    this.#written = new Map(journal.registers);
+    this.#lines = journal.entries;
+    this.#bytes = journal.bytes;
+    this.#sum = journal.sum;
+    this.failed = new Promise((_, reject) => {
+      this.#fail = reject;
+    });
+    this.failed.catch(() => {});
+  }
+
+  /**
+   * Locks and reads a store, cutting off a line that was never finished.
+   * @throws CurlingError CURLING_WITNESS_EMPTY without one; CURLING_WITNESS_STORE when it is
+   *   damaged or in use.
+   */
+  static async open(file: string, options: WitnessStoreOptions = {}): Promise<WitnessStore> {
+    // The lock comes first: a file that was opened before could be replaced by the one who holds
+    // it.
+    if (!existsSync(file)) throw emptyStore(file);
+    const lock = lockStore(file);
+    let handle: fs.FileHandle | undefined;
+    try {
+      handle = await fs.open(file, 'r+');
+      const { size } = await handle.stat();
+      if (size > STORE_BYTES_MAX) throw new Error(`${size} bytes are more than a store has`);
+      const journal = readJournal(await handle.readFile(), file);
+      const store = new WitnessStore(file, lock, handle, journal, options);
+      await store.#mend(journal, size);
+      return store;
+    } catch (error) {
+      lock.release();
+      await handle?.close();
+      if (error instanceof CurlingError) throw error;
+      const text = `cannot use ${file}: ${messageOf(error)}`;
+      throw new CurlingError('CURLING_WITNESS_STORE', text, { cause: error });
+    }
+  }
+
+  /** VMs that have a register. */
+  get vms(): number {
+    return this.#registers.size;
+  }
+
+  /** Bytes of the file. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  async storeId(): Promise<string> {
+    return this.id;
+  }
+
+  /** @throws CurlingError CURLING_WITNESS_STORE when the file failed. */
+  async read(vm: string): Promise<Register | null> {
+    const register = this.#registers.get(vm) ?? null;
+    await this.#untilDurable();
+    return register;
+  }
+
+  /**
+   * Decides one request; the answer is on disk when it comes.
+   * @throws CurlingError CURLING_BUSY when one VM too many would be created, CURLING_WITNESS_STORE
+   *   when the file failed.
+   */
+  async swap(request: SwapRequest): Promise<SwapResult> {
+    if (this.#broken) throw this.#broken;
+    const current = this.#registers.get(request.vm) ?? null;
+    const result = applyTransition(current, request, this.id);
+    if (result.swapped && result.register) this.#decide(result.register, current);
+    this.counters[result.swapped ? 'swaps' : 'refused']++;
+    await this.#untilDurable();
+    return result;
+  }
+
+  /** Writes what waits, and gives the store up. May be called again. */
+  async close(): Promise<void> {
+    await this.#untilDurable().catch(() => {});
+    await this.#handle.close().catch(() => {});
+    this.#lock.release();
+  }
+
+  #decide(register: Register, before: Register | null): void {
+    if (before === null && this.#registers.size >= this.#options.vmsMax) {
+      const { vmsMax } = this.#options;
+      const text = `this witness keeps at most ${vmsMax} VMs; ${register.vm} was not created`;
+      throw new CurlingError('CURLING_BUSY', text);
+    }
+    this.#registers.set(register.vm, register);
+    this.#queue.push(register);
+    this.#decided++;
+  }
+
+  async #untilDurable(): Promise<void> {
+    const until = this.#decided;
+    while (this.#durable < until && !this.#broken) {
+      this.#flushing ??= this.#flush().finally(() => {
+        this.#flushing = undefined;
+      });
+      await this.#flushing;
+    }
+    if (this.#broken) throw this.#broken;
+  }
+
+  async #flush(): Promise<void> {
+    const batch = this.#queue;
+    const decided = this.#decided;
+    this.#queue = [];
+    try {
+      const bytes = Buffer.from(batch.map(register => this.#line(register)).join(''));
+      await writeAt(this.#handle, bytes, this.#bytes);
+      await this.#handle.sync();
+      this.#bytes += bytes.length;
+      this.#lines += batch.length;
+      for (const register of batch) this.#written.set(register.vm, register);
+      this.counters.syncs++;
+      await this.#compactIfLarge();
+      this.#durable = decided;
+      assert(this.#durable <= this.#decided);
+    } catch (error) {
+      const what = `${this.#file} cannot be written: ${messageOf(error)}`;
+      const text = `${what}. Nothing is answered any more`;
+      this.#broken = new CurlingError('CURLING_WITNESS_STORE', text, { cause: error });
+      this.#fail(this.#broken);
+    }
+  }
+
+  #line(register: Register): string {
+    const line = registerLine(this.#sum, register);
+    this.#sum = line.sum;
+    return line.text;
+  }
+
+  async #mend(journal: Journal, size: number): Promise<void> {
+    this.counters.tornBytesCut = size - journal.bytes;
+    if (size > journal.bytes) await this.#handle.truncate(journal.bytes);
+    if (journal.newlineMissing) {
+      await writeAt(this.#handle, Buffer.from('\n'), journal.bytes);
+      this.#bytes++;
+    }
+    await this.#handle.sync();
+    await this.#compactIfLarge();
+  }
+
+  /**
+   * Replaces the file by one with only the newest register of each VM, when that at least halves
+   * it.
+   */
+  async #compactIfLarge(): Promise<void> {
+    const worthIt = this.#lines > 2 * this.#written.size;
+    if (this.#bytes <= this.#options.compactBytes || !worthIt) return;
+    const header = headerLine(this.id);
+    this.#sum = header.sum;
+    const lines = [...this.#written.values()].map(register => this.#line(register));
+    const text = header.text + lines.join('');
+    const draft = `${this.#file}.compact`;
+    await writeWhole(draft, text);
+    await fs.rename(draft, this.#file);
+    await syncFolder(this.#file);
+    const old = this.#handle;
+    this.#handle = await fs.open(this.#file, 'r+');
+    await old.close();
+    this.#bytes = Buffer.byteLength(text);
+    this.#lines = lines.length;
+    this.counters.compactions++;
+  }
+}
+
+async function writeAt(handle: fs.FileHandle, bytes: Buffer, position: number): Promise<void> {
+  for (let done = 0; done < bytes.length; ) {
+    const left = bytes.length - done;
+    done += (await handle.write(bytes, done, left, position + done)).bytesWritten;
+  }
+}
+
+async function writeWhole(file: string, text: string): Promise<void> {
+  const handle = await fs.open(file, 'w', 0o600);
+  try {
+    await handle.writeFile(text);
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+/** Makes a new name in the file's folder survive a power cut. */
+async function syncFolder(file: string): Promise<void> {
+  const handle = await fs.open(path.dirname(path.resolve(file)), 'r');
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
