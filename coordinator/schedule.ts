@@ -1,0 +1,234 @@
+/**
+ * Decides when the next checkpoint starts, that is, when the withheld REPLY goes to QEMU. Pure:
+ * `now` comes in, and the answer says when to ask again.
+ *
+ * Mode `output`: at once when output waits in the open epoch, as far as the pause budget allows,
+ * and at the latest `intervalMaxMs` after the guest last ran on. Mode `fixed`: every `intervalMs`,
+ * whatever it costs the guest.
+ *
+ * The budget is a bucket of milliseconds in which the guest may be stopped. An eighth of what one
+ * window allows can be saved up, so that a few checkpoints may follow each other closely; the rest
+ * flows in evenly. Both together are exactly the window's budget. A checkpoint starts when the
+ * bucket holds its predicted pause (or is full, for a pause larger than the bucket), and is charged
+ * what it really took, so the bucket goes into debt by at most one pause:
+ *
+ *   time stopped in any windowMs ≤ pauseShareMax × windowMs + one pause
+ *
+ * This holds whatever the pauses are, because a debt is paid before the next start. A start at
+ * `intervalMaxMs` ignores the budget, for a guest whose pauses have grown too long must still make
+ * progress; since intervalMaxMs ≥ windowMs, no window holds more than one such start, and the bound
+ * stands.
+ *
+ * Invariants: balance ≤ capacity; while the guest is stopped or a start was decided, nothing more
+ * is started.
+ */
+import assert from 'node:assert/strict';
+
+export interface ScheduleOptions {
+  /** Default `output`. */
+  mode?: 'output' | 'fixed';
+  /** From start to start in mode `fixed`. Milliseconds, default 20. */
+  intervalMs?: number;
+  /**
+   * The longest time without a checkpoint in mode `output`. Milliseconds, default 1,000; at least
+   * windowMs.
+   */
+  intervalMaxMs?: number;
+  /**
+   * The share of wall time in which the guest may be stopped, above 0 and at most 1. Default 0.2.
+   */
+  pauseShareMax?: number;
+  /** The time over which that share is kept. Milliseconds, default 500. */
+  windowMs?: number;
+}
+
+/** Why a checkpoint starts. */
+export type StartReason = 'output' | 'deadline' | 'interval';
+
+/**
+ * Why none starts: QEMU did not ask yet; it is under way; too many are in flight; too much pause;
+ * nothing to do.
+ */
+export type WaitReason = 'request' | 'checkpoint' | 'in-flight' | 'budget' | 'idle';
+
+/** `nextAskAt`: monotonic milliseconds; Infinity when only an event can change the answer. */
+export type Decision =
+  | { readonly takeNow: true; readonly reason: StartReason; readonly nextAskAt: number }
+  | { readonly takeNow: false; readonly reason: WaitReason; readonly nextAskAt: number };
+
+/** What part of a window's budget can be saved up. */
+const BURST_FRACTION = 1 / 8;
+/** The weight of the newest pause in the running mean. */
+const PAUSE_WEIGHT = 1 / 4;
+/** A bucket that lacks less than this is full enough: times come as floating point. */
+const EPSILON_MS = 1e-6;
+
+export class CheckpointSchedule {
+  /**
+   * Checkpoints started, by reason, and times that waiting output had to go on waiting, by reason.
+   */
+  readonly counters = {
+    output: 0,
+    deadline: 0,
+    interval: 0,
+    outputWaitedForRequest: 0,
+    outputWaitedForInFlight: 0,
+    outputWaitedForBudget: 0,
+  };
+  readonly #mode: 'output' | 'fixed';
+  readonly #intervalMs: number;
+  readonly #intervalMaxMs: number;
+  readonly #capacityMs: number;
+  readonly #flowShare: number;
+  #balanceMs: number;
+  #balanceAt: number;
+  #pauseMeanMs = 0;
+  #pauseLastMs = 0;
+  #requested = false;
+  #started = false;
+  #stoppedAt: number | undefined;
+  #inFlightFull = false;
+  #pendingEpoch = -1;
+  #sealedEpoch = -1;
+  #lastStartAt: number;
+  #lastRunAt: number;
+  #waited: WaitReason | undefined;
+
+  /**
+   * @param now Monotonic milliseconds at which the guest runs under protection. The bucket begins
+   * full.
+   */
+  constructor(now: number, options: ScheduleOptions = {}) {
+    const share = options.pauseShareMax ?? 0.2;
+    const windowMs = options.windowMs ?? 500;
+    this.#mode = options.mode ?? 'output';
+    this.#intervalMs = options.intervalMs ?? 20;
+    this.#intervalMaxMs = options.intervalMaxMs ?? 1_000;
+    assert(share > 0 && share <= 1, 'pauseShareMax is above 0 and at most 1');
+    assert(windowMs > 0 && this.#intervalMs > 0, 'times are positive');
+    assert(this.#intervalMaxMs >= windowMs, 'intervalMaxMs is at least windowMs');
+    this.#capacityMs = share * windowMs * BURST_FRACTION;
+    this.#flowShare = share * (1 - BURST_FRACTION);
+    this.#balanceMs = this.#capacityMs;
+    this.#balanceAt = now;
+    this.#lastStartAt = now;
+    this.#lastRunAt = now;
+  }
+
+  /**
+   * The pause that the next checkpoint is expected to take, in milliseconds; 0 before the first
+   * one.
+   */
+  get predictedPauseMs(): number {
+    return Math.max(this.#pauseMeanMs, this.#pauseLastMs);
+  }
+
+  /** QEMU asked for a checkpoint; its REPLY is withheld until `decide` says so. */
+  requested(): void {
+    this.#requested = true;
+  }
+
+  /** The first frame of `epoch` was captured. */
+  outputPending(epoch: number): void {
+    this.#pendingEpoch = Math.max(this.#pendingEpoch, epoch);
+  }
+
+  /** `epoch` was sealed: a late word that its output waits means nothing any more. */
+  sealed(epoch: number): void {
+    this.#sealedEpoch = Math.max(this.#sealedEpoch, epoch);
+  }
+
+  /** Whether as many checkpoints are in flight to the backup as may be. */
+  inFlight(full: boolean): void {
+    this.#inFlightFull = full;
+  }
+
+  /** The guest was stopped by the checkpoint. */
+  stopped(now: number): void {
+    assert(this.#stoppedAt === undefined, 'the guest is stopped once');
+    this.#stoppedAt = now;
+    this.#started = true;
+    this.#requested = false;
+  }
+
+  /** The guest runs on. */
+  resumed(now: number): void {
+    assert(this.#stoppedAt !== undefined, 'only a stopped guest runs on');
+    const pauseMs = Math.max(0, now - this.#stoppedAt);
+    this.#flow(now);
+    this.#balanceMs -= pauseMs;
+    const first = this.#pauseLastMs === 0 && this.#pauseMeanMs === 0;
+    this.#pauseMeanMs += (pauseMs - this.#pauseMeanMs) * (first ? 1 : PAUSE_WEIGHT);
+    this.#pauseLastMs = pauseMs;
+    this.#stoppedAt = undefined;
+    this.#started = false;
+    this.#lastRunAt = now;
+  }
+
+  /** Whether the checkpoint starts now. After `takeNow` it counts as started. */
+  decide(now: number): Decision {
+    const decision = this.#mode === 'fixed' ? this.#fixed(now) : this.#output(now);
+    if (decision.takeNow) {
+      this.counters[decision.reason]++;
+      this.#started = true;
+      this.#requested = false;
+      this.#lastStartAt = now;
+      this.#waited = undefined;
+    } else this.#countWait(decision.reason);
+    return decision;
+  }
+
+  get #outputWaits(): boolean {
+    return this.#pendingEpoch > this.#sealedEpoch;
+  }
+
+  #fixed(now: number): Decision {
+    const blocked = this.#blocked();
+    if (blocked) return blocked;
+    const dueAt = this.#lastStartAt + this.#intervalMs;
+    if (now < dueAt) return { takeNow: false, reason: 'idle', nextAskAt: dueAt };
+    return { takeNow: true, reason: 'interval', nextAskAt: Number.POSITIVE_INFINITY };
+  }
+
+  #output(now: number): Decision {
+    const blocked = this.#blocked();
+    if (blocked) return blocked;
+    const deadlineAt = this.#lastRunAt + this.#intervalMaxMs;
+    if (now >= deadlineAt)
+      return { takeNow: true, reason: 'deadline', nextAskAt: Number.POSITIVE_INFINITY };
+    if (!this.#outputWaits) return { takeNow: false, reason: 'idle', nextAskAt: deadlineAt };
+    this.#flow(now);
+    const lackMs = Math.min(this.predictedPauseMs, this.#capacityMs) - this.#balanceMs;
+    if (lackMs > EPSILON_MS) {
+      const nextAskAt = Math.min(deadlineAt, now + lackMs / this.#flowShare);
+      return { takeNow: false, reason: 'budget', nextAskAt };
+    }
+    return { takeNow: true, reason: 'output', nextAskAt: Number.POSITIVE_INFINITY };
+  }
+
+  #blocked(): Decision | undefined {
+    const wait = (reason: WaitReason): Decision => ({
+      takeNow: false,
+      reason,
+      nextAskAt: Number.POSITIVE_INFINITY,
+    });
+    if (this.#started) return wait('checkpoint');
+    if (!this.#requested) return wait('request');
+    return this.#inFlightFull ? wait('in-flight') : undefined;
+  }
+
+  #flow(now: number): void {
+    const elapsedMs = Math.max(0, now - this.#balanceAt);
+    this.#balanceMs = Math.min(this.#capacityMs, this.#balanceMs + elapsedMs * this.#flowShare);
+    this.#balanceAt = Math.max(this.#balanceAt, now);
+  }
+
+  /** Counts each wait of output once, however often it is asked about. */
+  #countWait(reason: WaitReason): void {
+    if (!this.#outputWaits || reason === this.#waited) return;
+    this.#waited = reason;
+    if (reason === 'request') this.counters.outputWaitedForRequest++;
+    else if (reason === 'in-flight') this.counters.outputWaitedForInFlight++;
+    else if (reason === 'budget') this.counters.outputWaitedForBudget++;
+  }
+}

@@ -1,0 +1,185 @@
+import test from 'ava';
+import fc from 'fast-check';
+import { CheckpointSchedule, type ScheduleOptions } from '../../coordinator/schedule.ts';
+
+/** One checkpoint: decided, stopped, sealed, resumed after `pauseMs`, asked for again at once. */
+function take(schedule: CheckpointSchedule, now: number, pauseMs: number, epoch: number): void {
+  schedule.stopped(now);
+  schedule.sealed(epoch);
+  schedule.resumed(now + pauseMs);
+  schedule.requested();
+}
+
+test('output that waits starts a checkpoint at once', t => {
+  const schedule = new CheckpointSchedule(0);
+  schedule.requested();
+  t.deepEqual(schedule.decide(10), { takeNow: false, reason: 'idle', nextAskAt: 1_000 });
+  schedule.outputPending(1);
+  t.is(schedule.decide(11).reason, 'output');
+  t.is(schedule.decide(11).reason, 'checkpoint');
+  take(schedule, 12, 2, 1);
+  t.is(schedule.decide(14).reason, 'idle');
+  t.is(schedule.counters.output, 1);
+});
+
+test('nothing starts before QEMU asked, or while too much is in flight', t => {
+  const schedule = new CheckpointSchedule(0);
+  schedule.outputPending(1);
+  t.is(schedule.decide(1).reason, 'request');
+  schedule.requested();
+  schedule.inFlight(true);
+  t.is(schedule.decide(2).reason, 'in-flight');
+  t.is(schedule.decide(3).nextAskAt, Number.POSITIVE_INFINITY);
+  schedule.inFlight(false);
+  t.true(schedule.decide(4).takeNow);
+  t.is(schedule.counters.outputWaitedForRequest, 1);
+  t.is(schedule.counters.outputWaitedForInFlight, 1);
+});
+
+test('a late word about a sealed epoch starts nothing', t => {
+  const schedule = new CheckpointSchedule(0);
+  schedule.requested();
+  schedule.sealed(3);
+  schedule.outputPending(3);
+  t.is(schedule.decide(1).reason, 'idle');
+  schedule.outputPending(4);
+  t.is(schedule.decide(1).reason, 'output');
+});
+
+test('without output a checkpoint comes at the longest interval', t => {
+  const schedule = new CheckpointSchedule(0);
+  schedule.requested();
+  t.false(schedule.decide(999).takeNow);
+  t.is(schedule.decide(1_000).reason, 'deadline');
+});
+
+test('a spent budget makes output wait, and says until when', t => {
+  const schedule = new CheckpointSchedule(0);
+  schedule.requested();
+  schedule.outputPending(1);
+  t.true(schedule.decide(0).takeNow);
+  take(schedule, 0, 60, 1);
+  schedule.outputPending(2);
+  const waiting = schedule.decide(60);
+  t.is(waiting.reason, 'budget');
+  t.true(waiting.nextAskAt > 60);
+  t.false(schedule.decide(waiting.nextAskAt - 1).takeNow);
+  t.is(schedule.decide(waiting.nextAskAt).reason, 'output');
+  t.is(schedule.counters.outputWaitedForBudget, 1);
+});
+
+test('mode fixed starts by the clock, whatever waits', t => {
+  const schedule = new CheckpointSchedule(0, { mode: 'fixed', intervalMs: 20 });
+  schedule.requested();
+  schedule.outputPending(1);
+  t.deepEqual(schedule.decide(5), { takeNow: false, reason: 'idle', nextAskAt: 20 });
+  t.is(schedule.decide(20).reason, 'interval');
+  take(schedule, 20, 3, 1);
+  t.is(schedule.decide(39).reason, 'idle');
+  t.is(schedule.decide(40).reason, 'interval');
+});
+
+test('options and calls that make no sense are refused', t => {
+  t.throws(() => new CheckpointSchedule(0, { pauseShareMax: 0 }));
+  t.throws(() => new CheckpointSchedule(0, { intervalMaxMs: 100, windowMs: 500 }));
+  t.throws(() => new CheckpointSchedule(0).resumed(1));
+});
+
+interface Pause {
+  from: number;
+  to: number;
+}
+
+/**
+ * A guest that always has output to say again after `thinkMs`; pauses as given, one after the
+ * other.
+ */
+function drive(options: ScheduleOptions, load: readonly (readonly [number, number])[]): Pause[] {
+  const schedule = new CheckpointSchedule(0, options);
+  const pauses: Pause[] = [];
+  let now = 0;
+  schedule.requested();
+  for (const [epoch, [thinkMs, pauseMs]] of load.entries()) {
+    now += thinkMs;
+    schedule.outputPending(epoch);
+    for (let asked = 0; asked < 50; asked++) {
+      const decision = schedule.decide(now);
+      if (decision.takeNow) break;
+      now = decision.nextAskAt;
+    }
+    pauses.push({ from: now, to: now + pauseMs });
+    take(schedule, now, pauseMs, epoch);
+    now += pauseMs;
+  }
+  return pauses;
+}
+
+/**
+ * The most that the guest was stopped in any window; it is reached in one that ends with a pause.
+ */
+function stoppedMsMax(pauses: readonly Pause[], windowMs: number): number {
+  const ends = pauses.map(pause => pause.to);
+  const starts = pauses.map(pause => pause.from + windowMs);
+  return Math.max(
+    ...[...ends, ...starts].map(end => {
+      const begin = end - windowMs;
+      const inside = pauses.map(p => Math.min(p.to, end) - Math.max(p.from, begin));
+      return inside.filter(ms => ms > 0).reduce((sum, ms) => sum + ms, 0);
+    }),
+  );
+}
+
+const anyLoad = fc.array(
+  fc.tuple(
+    fc.oneof(fc.constant(0), fc.double({ min: 0, max: 400, noNaN: true })),
+    fc.oneof(
+      fc.double({ min: 0.1, max: 8, noNaN: true }),
+      fc.double({ min: 0.1, max: 300, noNaN: true }),
+    ),
+  ),
+  { minLength: 1, maxLength: 120 },
+);
+const anyOptions = fc.record({
+  pauseShareMax: fc.double({ min: 0.05, max: 1, noNaN: true }),
+  windowMs: fc.integer({ min: 50, max: 1_000 }),
+});
+
+test('no window holds more pause than its budget and one pause, however pauses grow', t => {
+  fc.assert(
+    fc.property(anyOptions, anyLoad, (options, load) => {
+      const pauses = drive(options, load);
+      const longest = Math.max(...pauses.map(pause => pause.to - pause.from));
+      const bound = options.pauseShareMax * options.windowMs + longest + 1e-3;
+      const stopped = stoppedMsMax(pauses, options.windowMs);
+      t.true(stopped <= bound, `${stopped} ms stopped, allowed ${bound}`);
+    }),
+    { numRuns: 400 },
+  );
+});
+
+test('a steady load gets most of its budget', t => {
+  const pauses = drive({}, Array(2_000).fill([0, 3] as const));
+  const elapsed = pauses.at(-1)?.to ?? 0;
+  const share = (pauses.length * 3) / elapsed;
+  t.true(share > 0.17 && share <= 0.2, `${share}`);
+});
+
+test('output never waits while there is budget', t => {
+  const load = fc.array(fc.double({ min: 0.1, max: 5, noNaN: true }), { maxLength: 60 });
+  fc.assert(
+    fc.property(load, pausesMs => {
+      const schedule = new CheckpointSchedule(0);
+      let now = 0;
+      for (const [epoch, pauseMs] of pausesMs.entries()) {
+        schedule.requested();
+        schedule.outputPending(epoch);
+        // Rested long enough to have earned the largest of these pauses back, at 17.5 % of the
+        // time.
+        t.is(schedule.decide(now).reason, 'output');
+        take(schedule, now, pauseMs, epoch);
+        now += pauseMs + 2 * (5 / 0.175);
+      }
+    }),
+    { numRuns: 100 },
+  );
+});
