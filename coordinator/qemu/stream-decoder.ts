@@ -1,0 +1,244 @@
+/**
+ * Decodes what QEMU sends to the other end of COLO: its migration stream and, between checkpoints, COLO's messages.
+ * Pure: chunks of any size in, pages and events out. Every length is checked before anything is reserved for it, and
+ * the bytes of a page are copied once, straight to where the sink says.
+ *
+ *   first pass   u32 "QEVM", u32 version 3; configuration; commands and sections; device state; description
+ *                (QEMU waits for READY)
+ *   then, again and again
+ *                u32 REQUEST           (waits for REPLY)
+ *                u32 SEND              the guest is stopped from here on
+ *                commands, sections of `ram`, u8 0x00
+ *                u32 SIZE, u64 n, n bytes of device state: FULL sections and a final 0x00
+ *                (waits for RECEIVED and LOADED)
+ *
+ *   section      u8 0x01 START, u32 id, name (u8 length, bytes), u32 instance, u32 version; records; footer
+ *                u8 0x02 PART | 0x03 END, u32 id; records; footer
+ *   footer       u8 0x7e, u32 id
+ *   command      u8 0x08, u16 command, u16 length, data
+ *
+ * Seen in QEMU 7.2 and 10.0; after migration/savevm.c, migration/ram.c and migration/colo.c of QEMU.
+ *
+ * The stream's grammar is one generator, which yields what it wants next: a number is a field of that size, an object
+ * takes bulk data until it is satisfied.
+ */
+import type { GuestLayout, RamBlock, RamSection } from '../checkpoint/layout.ts';
+import { type BlockListLimits, readBlockList } from './block-list.ts';
+import { type Configuration, readMachine, readName, readSubsection } from './configuration.ts';
+import { DeviceTail, type TailLimits } from './device-tail.ts';
+import { FieldReader } from './field-reader.ts';
+import { GrowingBuffer } from './growing-buffer.ts';
+import type { PageSink } from './page-sink.ts';
+import { RamPages } from './ram-pages.ts';
+import {
+  COLO,
+  FILE_MAGIC,
+  FILE_VERSION,
+  hex,
+  IGNORE_SHARED,
+  PART,
+  RAM_SECTION_NAME,
+  streamError,
+} from './stream-format.ts';
+
+/** What the decoder tells, from within `push`, in the stream's order. */
+export interface StreamEvents {
+  /** Before the first page. */
+  layout(layout: GuestLayout): void;
+  /** The first pass is over; `device` has the form of a checkpoint's device state. QEMU waits for READY. */
+  firstPass(device: Buffer): void;
+  /** QEMU asks for a checkpoint and waits for REPLY; the guest runs. */
+  request(): void;
+  /** The guest is stopped; the pages of a checkpoint follow. */
+  stopped(): void;
+  /** All of a checkpoint has come. QEMU waits for RECEIVED and LOADED. */
+  checkpoint(device: Buffer): void;
+}
+
+export interface StreamDecoderOptions extends Partial<TailLimits & BlockListLimits> {
+  /** Name of the block that is the guest's main memory. Default: the largest one. */
+  mainBlockName?: string;
+}
+
+const DEFAULT_LIMITS = {
+  deviceBytesMax: 64 << 20,
+  descriptionBytesMax: 16 << 20,
+  blocksMax: 64,
+  ramBytesMax: 2 ** 42,
+};
+/** The only version of the `ram` section since QEMU 0.14. */
+const RAM_SECTION_VERSION = 4;
+/** Device state is rarely larger than this; a larger one costs copies while it comes. */
+const DEVICE_FIRST_BYTES = 1 << 20;
+
+/** Takes bulk data from the reader; true when it has all it wants. */
+interface Bulk {
+  consume(reader: FieldReader): boolean;
+}
+type Want = number | Bulk;
+type Steps<Result> = Generator<Want, Result, void>;
+
+export class StreamDecoder {
+  readonly #sink: PageSink;
+  readonly #events: StreamEvents;
+  readonly #limits: typeof DEFAULT_LIMITS;
+  readonly #mainBlockName: string | undefined;
+  readonly #reader = new FieldReader();
+  readonly #steps: Steps<never>;
+  #want: Want;
+  #failed: unknown;
+
+  constructor(sink: PageSink, events: StreamEvents, options: StreamDecoderOptions = {}) {
+    const { mainBlockName, ...limits } = options;
+    this.#sink = sink;
+    this.#events = events;
+    this.#limits = { ...DEFAULT_LIMITS, ...limits };
+    this.#mainBlockName = mainBlockName;
+    this.#steps = this.#stream();
+    this.#want = this.#steps.next().value;
+  }
+
+  /**
+   * Decodes a chunk of any size; the bytes are not kept. Events and pages come from within this call.
+   * @throws CurlingError CURLING_QEMU_STREAM for bytes that are not what they must be; from then on, every call does.
+   */
+  push(chunk: Buffer): void {
+    if (this.#failed) throw this.#failed;
+    try {
+      this.#reader.feed(chunk);
+      while (this.#satisfied(this.#want)) this.#want = this.#steps.next().value;
+    } catch (error) {
+      this.#failed = error;
+      throw error;
+    }
+  }
+
+  #satisfied(want: Want): boolean {
+    return typeof want === 'number' ? this.#reader.take(want) : want.consume(this.#reader);
+  }
+
+  *#stream(): Steps<never> {
+    const { ram, pages } = yield* this.#head();
+    let part: number = PART.sectionStart;
+    while (part !== PART.sectionEnd) {
+      part = yield* this.#part();
+      yield* this.#section(part, ram, pages);
+    }
+    const tail = new DeviceTail(this.#limits);
+    yield tail;
+    this.#events.firstPass(tail.device);
+    for (;;) yield* this.#checkpoint(ram, pages);
+  }
+
+  /** File header, configuration, and the section START of `ram` with its list of blocks. */
+  *#head(): Steps<{ ram: RamSection; pages: RamPages }> {
+    const reader = this.#reader;
+    yield 8;
+    this.#expect('"QEVM"', FILE_MAGIC, reader.u32());
+    this.#expect('version', FILE_VERSION, reader.u32());
+    yield 1;
+    this.#expect('the configuration section', PART.configuration, reader.u8());
+    const machine = yield* readMachine(reader);
+    const configuration = { machine, subsections: Buffer.alloc(0), capabilities: [] };
+    let part = yield* this.#part();
+    for (; part === PART.subsection; part = yield* this.#part())
+      yield* readSubsection(reader, configuration);
+    this.#expect('a section START', PART.sectionStart, part);
+    const ram = yield* this.#sectionStart();
+    const blocks = yield* this.#blocks(configuration);
+    this.#events.layout(this.#layout(configuration, ram, blocks));
+    const pages = new RamPages(this.#sink, blocks);
+    yield pages;
+    yield* this.#footer(ram);
+    return { ram, pages };
+  }
+
+  *#sectionStart(): Steps<RamSection> {
+    const reader = this.#reader;
+    yield 4;
+    const sectionId = reader.u32();
+    const name = yield* readName(reader);
+    // Other iterable sections (block migration, dirty bitmaps, VFIO) cannot be taken apart without knowing them.
+    if (name !== RAM_SECTION_NAME)
+      throw streamError('the section ram', JSON.stringify(name), reader.position);
+    yield 8;
+    const instanceId = reader.u32();
+    const version = reader.u32();
+    this.#expect("ram's version", RAM_SECTION_VERSION, version);
+    return { sectionId, instanceId, version };
+  }
+
+  *#blocks(configuration: Configuration): Steps<RamBlock[]> {
+    const guestAddresses = configuration.capabilities.includes(IGNORE_SHARED);
+    return yield* readBlockList(this.#reader, guestAddresses, this.#limits);
+  }
+
+  /** One section PART or END of `ram`, after its first byte. */
+  *#section(part: number, ram: RamSection, pages: RamPages): Steps<void> {
+    if (part !== PART.sectionPart && part !== PART.sectionEnd)
+      throw streamError('a section PART or END', hex(part), this.#reader.position);
+    yield 4;
+    this.#expect("ram's section id", ram.sectionId, this.#reader.u32());
+    yield pages;
+    yield* this.#footer(ram);
+  }
+
+  *#footer(ram: RamSection): Steps<void> {
+    yield 5;
+    this.#expect("a section's footer", PART.footer, this.#reader.u8());
+    this.#expect("ram's section id", ram.sectionId, this.#reader.u32());
+  }
+
+  /** The first byte of the next part; commands before it are passed over. */
+  *#part(): Steps<number> {
+    const reader = this.#reader;
+    for (;;) {
+      yield 1;
+      const part = reader.u8();
+      if (part !== PART.command) return part;
+      yield 4;
+      reader.u16();
+      for (let left = reader.u16(); left > 0; left--) yield 1;
+    }
+  }
+
+  *#checkpoint(ram: RamSection, pages: RamPages): Steps<void> {
+    const reader = this.#reader;
+    yield 4;
+    this.#expect('REQUEST', COLO.request, reader.u32());
+    this.#events.request();
+    yield 4;
+    this.#expect('SEND', COLO.send, reader.u32());
+    this.#events.stopped();
+    for (let part = yield* this.#part(); part !== PART.end; part = yield* this.#part())
+      yield* this.#section(part, ram, pages);
+    yield 12;
+    this.#expect('SIZE', COLO.size, reader.u32());
+    const deviceBytes = reader.u64();
+    if (deviceBytes === 0 || deviceBytes > this.#limits.deviceBytesMax) {
+      const expected = `device state of 1 to ${this.#limits.deviceBytesMax} bytes`;
+      throw streamError(expected, `${deviceBytes} bytes`, reader.position);
+    }
+    const device = new GrowingBuffer(deviceBytes, DEVICE_FIRST_BYTES);
+    yield device;
+    this.#events.checkpoint(device.bytes);
+  }
+
+  #layout(configuration: Configuration, ram: RamSection, blocks: RamBlock[]): GuestLayout {
+    const { machine, subsections } = configuration;
+    const name = this.#mainBlockName;
+    const mainBlock = name === undefined ? largest(blocks) : blocks.findIndex(b => b.name === name);
+    if (mainBlock >= 0) return { machine, subsections, ram, blocks, mainBlock };
+    const names = blocks.map(block => block.name).join(', ');
+    throw streamError(`a RAM block ${name}`, names, this.#reader.position);
+  }
+
+  #expect(what: string, expected: number, got: number): void {
+    if (got === expected) return;
+    throw streamError(`${what} (${hex(expected)})`, hex(got), this.#reader.position);
+  }
+}
+
+function largest(blocks: readonly RamBlock[]): number {
+  return blocks.reduce((best, block, i) => (block.bytes > blocks[best]!.bytes ? i : best), 0);
+}

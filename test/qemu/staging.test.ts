@@ -1,0 +1,115 @@
+import test from 'ava';
+import fc from 'fast-check';
+import { PAGE_BYTES } from '../../coordinator/checkpoint/layout.ts';
+import { PageChunk } from '../../coordinator/checkpoint/page-chunk.ts';
+import { Staging } from '../../coordinator/checkpoint/staging.ts';
+import { applyChunk } from './image.ts';
+
+const CHUNK_PAGES = 4;
+const CHUNK_BYTES = CHUNK_PAGES * PAGE_BYTES;
+
+function make(chunks: number) {
+  const lent: PageChunk[] = [];
+  const staging = new Staging({
+    poolBytes: chunks * CHUNK_BYTES,
+    chunkPages: CHUNK_PAGES,
+    onChunk: chunk => lent.push(chunk),
+  });
+  const put = (block: number, page: number, byte: number, data: boolean) => {
+    if (!data) return staging.fillPage(block, page, byte);
+    staging.dataPage(block, page);
+    const { buffer, offset } = staging.target;
+    buffer.fill(byte, offset, offset + PAGE_BYTES);
+    staging.pageDone();
+  };
+  return { staging, lent, put };
+}
+
+const page = fc.record({
+  block: fc.nat({ max: 1 }),
+  page: fc.nat({ max: 9 }),
+  byte: fc.nat({ max: 255 }),
+  data: fc.boolean(),
+});
+
+test('chunks hold the pages in their order, and the pool keeps its bound', t => {
+  fc.assert(
+    fc.property(
+      fc.integer({ min: 2, max: 5 }),
+      fc.array(fc.oneof(page, fc.constantFrom('flush' as const, 'recycle' as const))),
+      (chunks, steps) => {
+        const { staging, lent, put } = make(chunks);
+        const expected = [Buffer.alloc(10 * PAGE_BYTES), Buffer.alloc(10 * PAGE_BYTES)];
+        const image = expected.map(block => Buffer.from(block));
+        const giveBack = (chunk: PageChunk) => {
+          applyChunk(image, chunk);
+          staging.recycle(chunk);
+        };
+        for (const step of steps) {
+          if (step === 'recycle' && lent.length > 0) giveBack(lent.shift()!);
+          // A reader that pauses while the pool is starved never lifts it above its bound.
+          if (staging.starved) giveBack(lent.shift()!);
+          if (step === 'flush') staging.flush();
+          else if (step !== 'recycle') {
+            put(step.block, step.page, step.byte, step.data);
+            const at = step.page * PAGE_BYTES;
+            expected[step.block]!.fill(step.byte, at, at + PAGE_BYTES);
+          }
+          t.true(staging.reservedBytes <= chunks * CHUNK_BYTES);
+          t.is(staging.lentChunks, lent.length);
+        }
+        staging.flush();
+        for (const chunk of lent.splice(0)) giveBack(chunk);
+        t.true(image.every((block, index) => block.equals(expected[index]!)));
+        t.is(staging.counters.overflows, 0);
+        t.is(staging.reservedBytes, chunks * CHUNK_BYTES);
+      },
+    ),
+  );
+});
+
+test('what one socket chunk still holds is taken above the bound, and given up again', t => {
+  const { staging, lent, put } = make(2);
+  let calls = 0;
+  for (let n = 0; n < 13; n++) put(0, n, 1, n % 2 === 0);
+  t.true(staging.starved);
+  t.is(staging.counters.overflows, 2);
+  t.is(staging.reservedBytes, 4 * CHUNK_BYTES);
+  staging.whenFree(() => calls++);
+  t.is(staging.counters.waits, 1);
+  staging.recycle(lent[0]!);
+  t.is(calls, 0, 'still above the bound');
+  staging.recycle(lent[1]!);
+  t.false(staging.starved, 'one chunk is lent, one is being filled');
+  t.is(calls, 1);
+  staging.recycle(lent[2]!);
+  t.is(calls, 1, 'called once');
+  t.is(staging.reservedBytes, 2 * CHUNK_BYTES);
+});
+
+test('a checkpoint that does not end leaves nothing in the next one', t => {
+  const { staging, lent, put } = make(2);
+  put(0, 1, 1, true);
+  staging.discard();
+  t.deepEqual(lent, []);
+  put(0, 2, 2, false);
+  staging.flush();
+  staging.flush();
+  t.is(lent.length, 1);
+  t.is(lent[0]!.count, 1);
+  t.is(lent[0]!.entries.readUInt32BE(4), 2);
+});
+
+test('a chunk comes back once, and only one that was lent', t => {
+  const { staging, lent, put } = make(2);
+  put(0, 0, 0, false);
+  staging.flush();
+  staging.recycle(lent[0]!);
+  t.throws(() => staging.recycle(lent[0]!), { message: /not lent/ });
+  t.throws(() => staging.recycle(new PageChunk(1)), { message: /not lent/ });
+  t.throws(() => staging.whenFree(() => {}), { message: /nothing to wait for/ });
+});
+
+test('the pool has two chunks at the least', t => {
+  t.is(make(0).staging.reservedBytes, 2 * CHUNK_BYTES);
+});
