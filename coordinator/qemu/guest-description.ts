@@ -1,0 +1,162 @@
+/**
+ * What two QEMUs must have in common for one to take over the other's guest, as plain JSON that travels at pairing. It
+ * is the same whether the guest runs or the QEMU is a standby in -incoming: nothing that firmware or the guest sets up
+ * (bus numbers, addresses, interrupts) is in it, nor how memory is backed.
+ */
+import type { QmpClient } from '../../common/qmp/client.ts';
+import { isObject, type JsonObject } from '../../common/qmp/messages.ts';
+import { queryList, queryObject } from './qmp-queries.ts';
+
+export interface GuestDescription {
+  /** As QEMU says it, e.g. 7.2.22. */
+  qemuVersion: string;
+  /** Versioned, e.g. pc-i440fx-7.2-machine. */
+  machine: string;
+  ramBytes: number;
+  accel: 'tcg' | 'kvm';
+  cpus: number;
+  /** What the vCPUs offer to the guest: CPUID words that are not zero. */
+  cpuFeatures: string[];
+  /** One line per function on the root buses: slot, class, vendor and device, sizes of its regions. */
+  pci: string[];
+  /** One line per device that the command line adds: id, type, address on its bus. */
+  devices: string[];
+}
+
+/**
+ * Describes the guest of a QEMU.
+ * @throws CurlingError as QmpClient.execute; CURLING_MESSAGE for an answer of another shape
+ */
+export async function describeGuest(qmp: QmpClient): Promise<GuestDescription> {
+  const [version, memory, kvm, cpus, pci, machine] = await Promise.all([
+    queryObject(qmp, 'query-version'),
+    queryObject(qmp, 'query-memory-size-summary'),
+    queryObject(qmp, 'query-kvm'),
+    queryList(qmp, 'query-cpus-fast'),
+    queryPci(qmp),
+    qmp.execute('qom-get', { path: '/machine', property: 'type' }),
+  ]);
+  const { major, minor, micro } = isObject(version.qemu) ? version.qemu : {};
+  return {
+    qemuVersion: `${major}.${minor}.${micro}`,
+    machine: String(machine),
+    ramBytes: Number(memory['base-memory']) + Number(memory['plugged-memory'] ?? 0),
+    accel: kvm.enabled === true ? 'kvm' : 'tcg',
+    cpus: cpus.length,
+    cpuFeatures: cpus[0] ? await cpuFeatures(qmp, String(cpus[0]['qom-path'])) : [],
+    pci,
+    devices: [
+      ...(await devices(qmp, '/machine/peripheral')),
+      ...(await devices(qmp, '/machine/peripheral-anon')),
+    ],
+  };
+}
+
+/**
+ * How two descriptions differ, one line for an operator each; none when they agree.
+ * @param here The description of this host's QEMU. @param there The peer's, from the wire: any JSON.
+ */
+export function compareGuests(here: GuestDescription, there: unknown): string[] {
+  if (!isObject(there)) return ['the other host sent no description of its guest'];
+  const differences: string[] = [];
+  for (const key of Object.keys(LABELS) as (keyof GuestDescription)[]) {
+    const mine = here[key];
+    const other = there[key];
+    if (Array.isArray(mine) && Array.isArray(other)) {
+      differences.push(...missing(LABELS[key], mine, other, 'only here'));
+      differences.push(...missing(LABELS[key], other, mine, 'only on the other host'));
+    } else if (mine !== other) {
+      differences.push(`${LABELS[key]}: ${mine} here, ${text(other)} on the other host`);
+    }
+  }
+  return differences;
+}
+
+const LABELS: Readonly<Record<keyof GuestDescription, string>> = {
+  qemuVersion: 'QEMU version',
+  machine: 'machine type',
+  ramBytes: 'RAM in bytes',
+  accel: 'accelerator',
+  cpus: 'number of vCPUs',
+  cpuFeatures: 'CPU features (CPUID)',
+  pci: 'PCI device',
+  devices: 'device',
+};
+
+/** Entries of `list` that `other` lacks; one that is there twice must be there twice. */
+function missing(label: string, list: unknown[], other: unknown[], where: string): string[] {
+  const left = [...other];
+  return list
+    .filter(entry => {
+      const at = left.indexOf(entry);
+      if (at >= 0) left.splice(at, 1);
+      return at < 0;
+    })
+    .map(entry => `${label} ${text(entry)}: ${where}`);
+}
+
+function text(value: unknown): string {
+  const words = typeof value === 'string' ? value : (JSON.stringify(value) ?? 'nothing');
+  return words.length > 200 ? `${words.slice(0, 200)}…` : words;
+}
+
+/** The features are those of the first vCPU; QEMU gives all the same. Machines without CPUID words have none. */
+async function cpuFeatures(qmp: QmpClient, path: string): Promise<string[]> {
+  const properties = await queryList(qmp, 'qom-list', { path });
+  const type = properties.find(property => property.name === 'type');
+  if (!properties.some(property => property.name === 'feature-words')) return [String(type?.type)];
+  const words = await queryList(qmp, 'qom-get', { path, property: 'feature-words' });
+  return words
+    .filter(word => word.features !== 0)
+    .map(word => {
+      const leaf = Number(word['cpuid-input-eax']).toString(16);
+      const sub = word['cpuid-input-ecx'] === undefined ? '' : `.${word['cpuid-input-ecx']}`;
+      return `${leaf}${sub}/${word['cpuid-register']}=${Number(word.features).toString(16)}`;
+    })
+    .sort();
+}
+
+/** Devices behind bridges are missing on a standby, whose firmware has not numbered the buses: see `devices`. */
+async function queryPci(qmp: QmpClient): Promise<string[]> {
+  const buses = await queryList(qmp, 'query-pci');
+  return buses.flatMap(bus => objects(bus.devices).map(pciLine)).sort();
+}
+
+function pciLine(device: JsonObject): string {
+  const id = isObject(device.id) ? device.id : {};
+  const classInfo = isObject(device.class_info) ? device.class_info : {};
+  const regions = objects(device.regions).map(r => `${r.bar}:${r.type}:${r.size}`);
+  const slot = `${hex(device.slot, 2)}.${device.function}`;
+  const ids = [id.vendor, id.device, id['subsystem-vendor'], id.subsystem];
+  return [slot, hex(classInfo.class, 4), ids.map(n => hex(n, 4)).join(':'), ...regions].join(' ');
+}
+
+async function devices(qmp: QmpClient, folder: string): Promise<string[]> {
+  const children = await queryList(qmp, 'qom-list', { path: folder });
+  const lines = children
+    .filter(child => String(child.type).startsWith('child<'))
+    .map(async child => {
+      const path = `${folder}/${child.name}`;
+      const properties = await queryList(qmp, 'qom-list', { path });
+      const hasAddress = properties.some(property => property.name === 'addr');
+      const address = hasAddress ? await qmp.execute('qom-get', { path, property: 'addr' }) : null;
+      return [child.name, child.type, ...(address === null ? [] : [pciAddress(address)])].join(' ');
+    });
+  return (await Promise.all(lines)).sort();
+}
+
+/** QEMU gives a device's PCI address as slot × 8 + function. */
+function pciAddress(address: unknown): string {
+  const number = Number(address);
+  return `${hex(number >> 3, 2)}.${number & 7}`;
+}
+
+function objects(value: unknown): JsonObject[] {
+  return Array.isArray(value) ? value.filter(isObject) : [];
+}
+
+function hex(value: unknown, digits: number): string {
+  return Number(value ?? 0)
+    .toString(16)
+    .padStart(digits, '0');
+}

@@ -1,0 +1,178 @@
+/**
+ * The standby QEMU of a backup: waits in -incoming with the shadow RAM mapped, and becomes the guest when it is fed the
+ * resume stream. All that can be done before a failover is done when it starts: the capability is set and the socket for
+ * the stream listens, so a resume only connects and writes.
+ *
+ * It is started detached and lives on when this process dies: once resumed, it is the guest.
+ */
+import fs from 'node:fs';
+import net from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { monotonicClock } from '../../common/clock.ts';
+import { CurlingError, messageOf } from '../../common/errors.ts';
+import { QmpClient } from '../../common/qmp/client.ts';
+import type { QmpEvent } from '../../common/qmp/messages.ts';
+import { QemuChild } from './child.ts';
+import { queryRunning } from './qmp-queries.ts';
+import { type StandbyMemory, standbyArguments } from './standby-arguments.ts';
+import { IGNORE_SHARED } from './stream-format.ts';
+
+export interface StandbyOptions {
+  /** The operator's command line for the guest, with the program, without -incoming. */
+  argv: readonly string[];
+  memory: StandbyMemory;
+  /** Where QEMU's monitor will listen; a unix socket in a private folder, like `incomingPath`. */
+  qmpPath: string;
+  /** Where QEMU will wait for the resume stream. */
+  incomingPath: string;
+  /** What QEMU writes is appended here. */
+  logPath: string;
+  /** Milliseconds until QEMU's monitor must answer. Default 10,000. */
+  startTimeoutMs?: number;
+  /** Milliseconds that a resume may take. Default 10,000. */
+  resumeTimeoutMs?: number;
+}
+
+/** Milliseconds since the call of `resume`. */
+export interface ResumeDurations {
+  /** QEMU has accepted the connection. */
+  connectedMs: number;
+  /** QEMU has been given the last byte. */
+  fedMs: number;
+  /** The guest runs. */
+  runningMs: number;
+}
+
+export class Standby {
+  readonly qmp: QmpClient;
+  readonly #child: QemuChild;
+  readonly #options: StandbyOptions;
+
+  private constructor(qmp: QmpClient, child: QemuChild, options: StandbyOptions) {
+    this.qmp = qmp;
+    this.#child = child;
+    this.#options = options;
+  }
+
+  /**
+   * Starts QEMU and makes it ready for `resume`.
+   * @throws CurlingError CURLING_QEMU_START when it ends, or does not answer in time; with what it wrote
+   */
+  static async start(options: StandbyOptions): Promise<Standby> {
+    const { argv, memory, qmpPath, incomingPath } = options;
+    const full = standbyArguments(argv, memory, qmpPath);
+    for (const path of [qmpPath, incomingPath]) fs.rmSync(path, { force: true });
+    let child: QemuChild | undefined;
+    try {
+      child = new QemuChild(full, options.logPath);
+      const qmp = await monitorOf(child, qmpPath, options.startTimeoutMs ?? 10_000);
+      await qmp.execute('migrate-set-capabilities', {
+        capabilities: [
+          { capability: IGNORE_SHARED, state: true },
+          { capability: 'events', state: true },
+        ],
+      });
+      await qmp.execute('migrate-incoming', { uri: `unix:${incomingPath}` });
+      return new Standby(qmp, child, options);
+    } catch (error) {
+      await child?.kill();
+      if (error instanceof CurlingError && error.code === 'CURLING_QEMU_START') throw error;
+      const text = `the standby QEMU (${argv.join(' ')}) ${messageOf(error)}${quote(child)}`;
+      throw new CurlingError('CURLING_QEMU_START', text, { cause: error });
+    }
+  }
+
+  get pid(): number | undefined {
+    return this.#child.pid;
+  }
+
+  /** Resolves with the words for how QEMU ended, once it has. */
+  get exited(): Promise<string> {
+    return this.#child.exited;
+  }
+
+  /**
+   * Feeds the stream of encodeResume and returns when the guest runs.
+   * @throws CurlingError CURLING_QEMU_RESUME with what QEMU wrote; the standby is of no use then: kill it
+   */
+  async resume(stream: readonly Buffer[]): Promise<ResumeDurations> {
+    const start = monotonicClock.now();
+    const elapsed = () => monotonicClock.now() - start;
+    const marks = { connectedMs: 0, fedMs: 0 };
+    const socket = net.connect({ path: this.#options.incomingPath });
+    const timeoutMs = this.#options.resumeTimeoutMs ?? 10_000;
+    let onEvent: ((event: QmpEvent) => void) | undefined;
+    let timer: NodeJS.Timeout | undefined;
+    try {
+      await new Promise<void>((resolve, reject) => {
+        const fail = (why: string) => reject(new Error(why));
+        timer = setTimeout(() => fail(`the guest did not run within ${timeoutMs} ms`), timeoutMs);
+        onEvent = ({ event, data }) => {
+          if (event === 'RESUME') resolve();
+          else if (event === 'MIGRATION' && data.status === 'failed') fail('loading failed');
+        };
+        this.qmp.on('event', onEvent);
+        void this.#child.exited.then(fail);
+        socket.on('error', error => fail(`its incoming socket: ${error.message}`));
+        socket.on('connect', () => {
+          marks.connectedMs = elapsed();
+        });
+        socket.cork();
+        for (const piece of stream) socket.write(piece);
+        socket.end(() => {
+          marks.fedMs = elapsed();
+        });
+        socket.uncork();
+      });
+      const runningMs = elapsed();
+      if (!(await queryRunning(this.qmp))) throw new Error('the guest was stopped again at once');
+      return { ...marks, runningMs };
+    } catch (error) {
+      // QEMU says why in its last lines, which it writes before it ends.
+      if (!this.#child.exit) await Promise.race([this.#child.exited, sleep(200)]);
+      const text = `the standby QEMU did not become the guest: ${messageOf(error)}${quote(this.#child)}`;
+      throw new CurlingError('CURLING_QEMU_RESUME', text, { cause: error });
+    } finally {
+      clearTimeout(timer);
+      if (onEvent) this.qmp.off('event', onEvent);
+      socket.destroy();
+    }
+  }
+
+  /**
+   * Lets the guest's network cards say where they are now, `rounds` times, 50 ms apart and then ever longer.
+   * @throws CurlingError as QmpClient.execute
+   */
+  async announce(rounds = 5): Promise<void> {
+    await this.qmp.execute('announce-self', { initial: 50, max: 550, rounds, step: 100 });
+  }
+
+  /** Ends QEMU at once, and with it the guest if it has become one. */
+  async kill(): Promise<void> {
+    this.qmp.close();
+    await this.#child.kill();
+    const { qmpPath, incomingPath } = this.#options;
+    for (const path of [qmpPath, incomingPath]) fs.rmSync(path, { force: true });
+  }
+}
+
+/** Connects to the monitor as soon as it listens. */
+async function monitorOf(child: QemuChild, path: string, timeoutMs: number): Promise<QmpClient> {
+  const deadline = monotonicClock.now() + timeoutMs;
+  for (;;) {
+    if (child.exit) throw new Error(child.exit);
+    try {
+      if (fs.existsSync(path)) return await QmpClient.connect(path);
+    } catch (error) {
+      if (!(error instanceof CurlingError && error.code === 'CURLING_CONNECT')) throw error;
+    }
+    if (monotonicClock.now() > deadline)
+      throw new Error(`has no monitor after ${timeoutMs} ms at ${path}`);
+    await sleep(10);
+  }
+}
+
+function quote(child: QemuChild | undefined): string {
+  const said = child?.said();
+  return said ? `; it wrote: ${said}` : '';
+}

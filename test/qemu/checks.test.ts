@@ -1,0 +1,133 @@
+import test, { type ExecutionContext } from 'ava';
+import { checkHoldable } from '../../coordinator/qemu/checks.ts';
+import {
+  compareGuests,
+  describeGuest,
+  type GuestDescription,
+} from '../../coordinator/qemu/guest-description.ts';
+import { FakeQemu } from './fake-qemu.ts';
+
+const CPU = { 'qom-path': '/machine/unattached/device[0]' };
+const ANSWERS = {
+  'query-version': { qemu: { major: 7, minor: 2, micro: 22 } },
+  'query-memory-size-summary': { 'base-memory': 128 << 20 },
+  'query-kvm': { enabled: true },
+  'query-cpus-fast': [CPU, CPU],
+  'query-pci': [],
+  'query-block': [],
+  'qom-get': 'pc-i440fx-7.2-machine',
+  'qom-list': [{ name: 'type', type: 'string' }],
+};
+
+async function fake(t: ExecutionContext, answers: object = {}): Promise<FakeQemu> {
+  const qemu = await new FakeQemu({ ...ANSWERS, ...answers }).start();
+  t.teardown(() => qemu.remove());
+  return qemu;
+}
+
+const TCG = { 'query-kvm': { enabled: false } };
+const ODD_RAM = { 'query-memory-size-summary': { 'base-memory': (128 << 20) - 8192 } };
+const QEMU_9 = { 'query-version': { qemu: { major: 9, minor: 0, micro: 0 } } };
+const DISKS = {
+  'query-block': [
+    { device: 'cd', inserted: { ro: true } },
+    { device: 'empty' },
+    { device: 'disk0', inserted: { ro: false } },
+    { device: '', qdev: '/machine/peripheral/d1', inserted: { ro: false } },
+  ],
+};
+
+const holdable: [string, object, boolean, RegExp[]][] = [
+  ['KVM', {}, false, []],
+  ['TCG with odd RAM', { ...TCG, ...ODD_RAM }, false, [/lock workaround/]],
+  ['TCG of QEMU 9', { ...TCG, ...QEMU_9 }, false, [/lock workaround/]],
+  ['allowed disks', DISKS, true, [/disk0, \/machine\/peripheral\/d1; they are not rolled back/]],
+];
+for (const [what, answers, allowUnheld, warnings] of holdable) {
+  test(`can be protected: ${what}`, async t => {
+    const { qmp } = await fake(t, answers);
+    const said = await checkHoldable(qmp, { allowUnheld });
+    t.is(said.length, warnings.length);
+    for (const [n, warning] of warnings.entries()) t.regex(said[n]!, warning);
+  });
+}
+
+const refused: [string, object, string, RegExp][] = [
+  ['TCG that loses pages', TCG, 'CURLING_QEMU_COLO', /-m 134209536B/],
+  ['writable disks', DISKS, 'CURLING_QEMU_UNHELD', /checkpoint: disk0, \/machine/],
+  ['no capability', { 'query-migrate-capabilities': [] }, 'CURLING_QEMU_COLO', /x-colo is not/],
+  [
+    'no command',
+    { 'x-colo-lost-heartbeat': undefined },
+    'CURLING_QEMU_COLO',
+    /lost-heartbeat is not/,
+  ],
+  [
+    'a device that does not migrate',
+    { 'query-migrate': { 'blocked-reasons': ['VFIO', 'NVMe'] } },
+    'CURLING_QEMU_COLO',
+    /VFIO; NVMe/,
+  ],
+  ['an answer of another shape', { 'query-block': 'none' }, 'CURLING_MESSAGE', /list of objects/],
+];
+for (const [what, answers, code, message] of refused) {
+  test(`cannot be protected: ${what}`, async t => {
+    const { qmp } = await fake(t, answers);
+    await t.throwsAsync(checkHoldable(qmp), { code, message });
+  });
+}
+
+const PCI = (address: number, bus: number) => [
+  {
+    bus: 0,
+    devices: [
+      {
+        slot: 3,
+        function: 0,
+        bus: 0,
+        irq: bus,
+        class_info: { class: 512 },
+        id: { vendor: 0x1af4, device: 0x1000, 'subsystem-vendor': 0x1af4, subsystem: 1 },
+        regions: [{ bar: 0, type: 'io', size: 32, address }],
+        pci_bridge: { bus: { number: 0, secondary: bus }, devices: bus ? [{ slot: 1 }] : [] },
+      },
+    ],
+  },
+];
+
+test('what firmware sets up does not count as a difference', async t => {
+  const running = await fake(t, { 'query-pci': PCI(49_184, 1) });
+  const standby = await fake(t, { 'query-pci': PCI(-1, 0) });
+  const description = await describeGuest(running.qmp);
+  t.deepEqual(description.pci, ['03.0 0200 1af4:1000:1af4:0001 0:io:32']);
+  t.deepEqual(compareGuests(description, await describeGuest(standby.qmp)), []);
+});
+
+const HERE: GuestDescription = {
+  qemuVersion: '7.2.22',
+  machine: 'pc-i440fx-7.2-machine',
+  ramBytes: 1 << 30,
+  accel: 'kvm',
+  cpus: 2,
+  cpuFeatures: ['1/EDX=78bfbfd'],
+  pci: ['00.0', '03.0', '03.0'],
+  devices: ['net0 child<virtio-net-pci> 03.0'],
+};
+
+test('every difference is named, for both hosts', t => {
+  const there = { ...HERE, machine: 'pc-q35-7.2-machine', cpus: 1, pci: ['00.0', '03.0', '04.0'] };
+  t.deepEqual(compareGuests(HERE, there), [
+    'machine type: pc-i440fx-7.2-machine here, pc-q35-7.2-machine on the other host',
+    'number of vCPUs: 2 here, 1 on the other host',
+    'PCI device 03.0: only here',
+    'PCI device 04.0: only on the other host',
+  ]);
+  for (const key of Object.keys(HERE) as (keyof GuestDescription)[])
+    t.true(compareGuests(HERE, { ...HERE, [key]: undefined }).length > 0, key);
+});
+
+test('a peer that sends anything else is no match and no crash', t => {
+  for (const there of [null, 7, 'x', [], {}, { pci: 3, cpus: {} }])
+    t.true(compareGuests(HERE, there).length > 0);
+  t.deepEqual(compareGuests(HERE, JSON.parse(JSON.stringify(HERE))), []);
+});
