@@ -1,0 +1,62 @@
+/** Names and addresses of a lab. They are the same in every lab: each lab has namespaces of its own. */
+import assert from 'node:assert/strict';
+
+/** The LAN's 10.77.0.0/24 and the replication link's 10.78.0.0/24. */
+export const LAN_PREFIX = '10.77.0';
+export const REPLICATION_PREFIX = '10.78.0';
+export const PREFIX_LENGTH = 24;
+
+export const GUEST_ADDRESS = `${LAN_PREFIX}.2`;
+export const GUEST_MAC = '52:54:00:77:00:02';
+export const WITNESS_ADDRESS = `${LAN_PREFIX}.9`;
+export const CLIENT_ADDRESS = `${LAN_PREFIX}.100`;
+
+/** Interfaces inside a host's namespace. */
+export const TAP = 'tap0';
+export const BRIDGE = 'br0';
+export const UPLINK = 'uplink0';
+export const REPLICATION_INTERFACE = 'repl0';
+/** The only interface of the client and of the witness. */
+export const STATION_INTERFACE = 'eth0';
+
+/** The two bridges in the `lan` namespace. */
+export const LAN_BRIDGE = 'lan-bridge';
+export const REPLICATION_BRIDGE = 'repl-bridge';
+
+/** Nodes that are not hosts; a host may not take one of these names. */
+export const STATIONS = ['client', 'witness', 'lan'] as const;
+export type Station = (typeof STATIONS)[number];
+
+/** Hosts a lab can have: their addresses end in 11 to 19. */
+export const HOSTS_MAX = 9;
+
+/** The last number of a host's addresses: 11 for the first host, 12 for the second, … */
+export function hostNumber(index: number): number {
+  assert(index >= 0 && index < HOSTS_MAX);
+  return 11 + index;
+}
+
+/** A stable MAC for a host's bridge, so that it does not follow whichever port has the lowest. */
+export function bridgeMac(index: number): string {
+  return `02:77:00:00:00:${hostNumber(index).toString(16).padStart(2, '0')}`;
+}
+
+/** The `lan` namespace's bridge port towards `node`: what came from that host enters here. At most 13 characters. */
+export function lanPort(node: string): string {
+  return `lan-${node}`;
+}
+
+/** The near end of a host's cable in the `lan` namespace; the lab pulls the cable here. */
+export function cablePort(host: string): string {
+  return `cable-${host}`;
+}
+
+/** The two-port bridge that is a host's cable. */
+export function cableBridge(host: string): string {
+  return `wire-${host}`;
+}
+
+/** The replication bridge's port towards a host. */
+export function replicationPort(host: string): string {
+  return `repl-${host}`;
+}
