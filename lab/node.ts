@@ -78,8 +78,7 @@ export class LabNode {
 
   /** SIGKILL to every process of this node at once; returns their number when all are gone. Blocks for some ms. */
   kill(): number {
-    signalAll(this.#childPids(), 'SIGKILL');
-    return killAllIn([this.namespace]);
+    return killAllIn([this.namespace], this.#childPids());
   }
 
   /** SIGSTOP to every process of this node: a host that hangs. Its kernel still answers, its sockets stay open. */

@@ -52,12 +52,13 @@ export function signalAll(pids: readonly number[], signal: NodeJS.Signals): void
 }
 
 /**
- * Kills every process in `namespaces` and returns when none is left, at most 5 s later. Blocks, because it also runs
- * while this process exits; repeats, because a process may have been starting another.
+ * Kills `known` and every process in `namespaces`, and returns when none is left there, at most 5 s later. Blocks,
+ * because it also runs while this process exits; repeats, because a process may have been starting another.
  * @returns how many were killed; -1 when some would not die.
  */
-export function killAllIn(namespaces: readonly string[]): number {
-  const killed = new Set<number>();
+export function killAllIn(namespaces: readonly string[], known: readonly number[] = []): number {
+  signalAll(known, 'SIGKILL');
+  const killed = new Set(known);
   const deadlineMs = Date.now() + KILL_MS_MAX;
   while (Date.now() < deadlineMs) {
     const pids = pidsIn(namespaces);
