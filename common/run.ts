@@ -2,6 +2,16 @@
 import { execFile } from 'node:child_process';
 import { CurlingError } from './errors.ts';
 
+/**
+ * The environment for system tools: PATH without the folders that npm puts in front, which hold other programs of the
+ * same names (`nft` of @vercel/nft), and with the sbin folders, which are often missing.
+ */
+export function toolEnvironment(): NodeJS.ProcessEnv {
+  const folders = (process.env.PATH ?? '/usr/bin:/bin').split(':');
+  const kept = folders.filter(folder => !folder.endsWith('/node_modules/.bin'));
+  return { ...process.env, PATH: [...kept, '/usr/sbin', '/sbin'].join(':') };
+}
+
 export interface RunOptions {
   /** Written to the tool's standard input. */
   input?: string;
@@ -23,7 +33,12 @@ export function run(
     const child = execFile(
       tool,
       args,
-      { timeout: options.timeoutMs ?? 10_000, maxBuffer: 4 << 20, encoding: 'utf8' },
+      {
+        env: toolEnvironment(),
+        timeout: options.timeoutMs ?? 10_000,
+        maxBuffer: 4 << 20,
+        encoding: 'utf8',
+      },
       (error, stdout, stderr) => {
         if (!error) return resolve(stdout);
         if (error.code === 'ENOENT') {
@@ -38,8 +53,8 @@ export function run(
         );
       },
     );
-    // A tool may end before it has read its input; its exit status says how that went.
-    child.stdin?.on('error', () => undefined);
+    // A tool that ends before it has read its input says why by its status, not by this pipe's error.
+    child.stdin?.on('error', () => {});
     child.stdin?.end(options.input ?? '');
   });
 }
