@@ -4,6 +4,7 @@
  */
 import { spawnSync } from 'node:child_process';
 import { rmSync } from 'node:fs';
+import { toolEnvironment } from '../common/run.ts';
 import { entriesOf, killAllIn, namespacesWith } from './processes.ts';
 import {
   LAB_PREFIX,
@@ -25,7 +26,8 @@ export function removeLab(name: string): void {
   if (namespaces.length > 0) {
     // Interfaces, the persistent taps too, go with their namespace.
     const input = namespaces.map(namespace => `netns delete ${namespace}\n`).join('');
-    spawnSync('ip', ['-force', '-batch', '-'], { input, timeout: 20_000, stdio: 'pipe' });
+    const options = { input, env: toolEnvironment(), timeout: 20_000, stdio: 'pipe' } as const;
+    spawnSync('ip', ['-force', '-batch', '-'], options);
   }
   for (const entry of entriesOf(SHM_DIRECTORY).filter(entry => entry.startsWith(prefix)))
     rmSync(`${SHM_DIRECTORY}/${entry}`, { recursive: true, force: true });

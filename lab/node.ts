@@ -3,14 +3,14 @@ import assert from 'node:assert/strict';
 import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
 import { join } from 'node:path';
-import { type RunOptions, run } from '../common/run.ts';
+import { type RunOptions, run, toolEnvironment } from '../common/run.ts';
 import * as net from './addresses.ts';
 import { namespaceOf } from './plan.ts';
 import { killAllIn, pidsIn, signalAll } from './processes.ts';
 import { labDirectory } from './record.ts';
 
 export interface NodeSpawnOptions {
-  /** Added to this process's environment. */
+  /** Added to this process's environment (whose PATH is that of common/run.ts). */
   env?: NodeJS.ProcessEnv;
   cwd?: string;
   /** Default: nothing to read; what it writes is appended to `<runDir>/<log>.log`. */
@@ -43,7 +43,7 @@ export class LabNode {
     const log = options.stdio ? undefined : this.#openLog(options.log ?? program);
     const child = spawn('ip', ['netns', 'exec', this.namespace, program, ...args], {
       cwd: options.cwd,
-      env: { ...process.env, ...options.env },
+      env: { ...toolEnvironment(), ...options.env },
       stdio: options.stdio ?? ['ignore', log, log],
       detached: true,
     });

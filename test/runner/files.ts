@@ -1,0 +1,43 @@
+/** Finds the test files and the order in which they run: what fails in a second comes before what takes a minute. */
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+/** What a file's tests need: nothing; root and network namespaces; root and a QEMU. */
+export const NEEDS = ['nothing', 'root', 'qemu'] as const;
+export type Needs = (typeof NEEDS)[number];
+
+export interface TestFile {
+  /** Below the repository, with `/`. */
+  path: string;
+  needs: Needs;
+}
+
+/** "needs …" inside a quoted text. */
+const TITLE_NEEDS = /['"`][^'"`\n]*\bneeds ([^'"`)\n]*)/gi;
+
+/**
+ * What a test file needs, from its source: its titles say so by the words "needs root", "needs namespaces" or "needs
+ * QEMU" (any list of them: "needs root, QEMU"), or it imports what starts guests or labs.
+ */
+export function needsOf(source: string): Needs {
+  const titled = [...source.matchAll(TITLE_NEEDS)].map(match => match[1]).join(' ');
+  if (/\bqemu\b/i.test(titled) || /^import .*\/lab\/qemu\.ts';$/m.test(source)) return 'qemu';
+  if (/\b(root|namespaces?)\b/i.test(titled) || /^import .*\/lab\/lab\.ts';$/m.test(source))
+    return 'root';
+  return 'nothing';
+}
+
+/** The test files below `test/` whose path contains one of the patterns (all, without patterns), in running order. */
+export function findTestFiles(repository: string, patterns: readonly string[]): TestFile[] {
+  const names = readdirSync(join(repository, 'test'), { recursive: true, encoding: 'utf8' });
+  const paths = names
+    .map(name => `test/${name.replaceAll('\\', '/')}`)
+    .filter(path => path.endsWith('.test.ts'))
+    .filter(path => patterns.length === 0 || patterns.some(pattern => path.includes(pattern)))
+    .sort();
+  const files = paths.map(path => ({
+    path,
+    needs: needsOf(readFileSync(join(repository, path), 'utf8')),
+  }));
+  return NEEDS.flatMap(needs => files.filter(file => file.needs === needs));
+}
