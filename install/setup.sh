@@ -1,0 +1,181 @@
+#!/bin/sh
+# The set-up behind `npm start` and `npm test`: installs what is missing (Debian packages, npm packages), builds, and
+# says what it does, one line per step. When nothing is missing it only looks. Needs root on Debian 12 or later.
+#
+# Debian packages are never upgraded or removed. The guest's kernel is unpacked into build/kernel rather than installed,
+# unless it is installed already: a machine on bare metal must not boot a cloud kernel by accident, and a container has
+# no use for an initramfs.
+set -eu
+cd "$(dirname "$0")/.."
+
+NODE_MAJOR=20
+NODE_MINOR=19
+KERNEL=linux-image-cloud-amd64
+# What the product, its lab and its tests run.
+PACKAGES='qemu-system-x86 busybox-static cpio gcc libc6-dev iproute2 nftables tcpdump xz-utils'
+# What npm needs to compile the optional addons (pcap, raw-socket); wanted only when npm packages are installed.
+ADDON_PACKAGES='g++ make python3 libpcap-dev'
+SOURCES='common proxy coordinator witness ctl lab demo test bench'
+# Written last by each step, so that a step that was interrupted is done again.
+MODULES_STAMP=node_modules/.curling-set-up
+BUILD_STAMP=build/.curling-sources
+
+say() {
+  printf 'set-up: %s\n' "$*"
+}
+
+# The status is curling's for "this machine lacks something" (common/errors.ts).
+fail() {
+  printf 'set-up: %s\n' "$*" >&2
+  exit 4
+}
+
+check_machine() {
+  [ "$(id -u)" = 0 ] || fail 'this needs root: it makes network namespaces and taps (and installs missing packages)'
+  [ "$(uname -m)" = x86_64 ] || fail "the test guests are for x86_64, this machine is $(uname -m)"
+  if ! grep -Eqs '^(ID|ID_LIKE)=.*debian' /etc/os-release || ! command -v apt-get >/dev/null; then
+    fail 'this needs Debian 12 or 13 (no such /etc/os-release, or no apt-get)'
+  fi
+  command -v node >/dev/null || fail "node is not on PATH; curling needs Node $NODE_MAJOR.$NODE_MINOR or later"
+  node=$(node -p process.versions.node)
+  major=${node%%.*}
+  rest=${node#*.}
+  if [ "$major" -lt $NODE_MAJOR ] || { [ "$major" -eq $NODE_MAJOR ] && [ "${rest%%.*}" -lt $NODE_MINOR ]; }; then
+    fail "this is Node $node; curling needs Node $NODE_MAJOR.$NODE_MINOR or later"
+  fi
+}
+
+# Prints those of the packages that are not installed.
+missing_packages() {
+  # dpkg-query complains about packages that it has never heard of; they are missing too.
+  installed=$(dpkg-query --show --showformat '${binary:Package} ${db:Status-Status}\n' 2>/dev/null |
+    sed -n 's/^\([^ :]*\)\(:[^ ]*\)\{0,1\} installed$/\1/p')
+  for package in "$@"; do
+    printf '%s\n' "$installed" | grep -Fqx "$package" || printf '%s\n' "$package"
+  done
+}
+
+# The package lists are fetched at most once, and only when something is missing.
+LISTS_FRESH=no
+update_lists() {
+  [ $LISTS_FRESH = no ] || return 0
+  say 'fetching the package lists'
+  apt-get update -qq || fail 'apt-get update failed; is the network up?'
+  LISTS_FRESH=yes
+}
+
+install_packages() {
+  update_lists
+  say "installing Debian packages: $*"
+  DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "$@" </dev/null >build/apt.log 2>&1 || {
+    tail -n 20 build/apt.log >&2
+    return 1
+  }
+}
+
+install_debian() {
+  # shellcheck disable=SC2086  # a list of words
+  missing=$(missing_packages $PACKAGES)
+  if [ -z "$missing" ]; then
+    say 'Debian packages: nothing missing'
+    return
+  fi
+  # shellcheck disable=SC2086
+  install_packages $missing || fail 'apt-get could not install them (the whole log: build/apt.log)'
+}
+
+kernel_present() {
+  for image in "$1"/boot/vmlinuz-*-cloud-amd64; do
+    [ ! -e "$image" ] || return 0
+  done
+  return 1
+}
+
+fetch_kernel() {
+  if kernel_present '' || kernel_present build/kernel; then
+    say "the guest's kernel: present"
+    return
+  fi
+  update_lists
+  package=$(apt-cache depends $KERNEL | sed -n 's/^ *Depends: \(linux-image-[0-9].*\)$/\1/p' | head -n 1)
+  [ -n "$package" ] || fail "apt knows no $KERNEL; is the main section in its sources?"
+  say "unpacking $package into build/kernel (it is not installed)"
+  rm -rf build/kernel.new
+  mkdir -p build/kernel.new
+  (cd build/kernel.new && apt-get download -qq "$package" >../apt.log 2>&1 && dpkg-deb --extract ./*.deb .) || {
+    tail -n 20 build/apt.log >&2
+    fail "$package could not be fetched"
+  }
+  rm -rf build/kernel.new/*.deb build/kernel
+  mv build/kernel.new build/kernel
+}
+
+# Addons are compiled for one Node: another one needs them anew.
+modules_state() {
+  printf '%s %s\n' "$(cksum <package-lock.json)" "$(node -p process.versions.modules)"
+}
+
+install_modules() {
+  if [ "$(cat $MODULES_STAMP 2>/dev/null)" = "$(modules_state)" ]; then
+    say 'npm packages: up to date'
+    return
+  fi
+  # shellcheck disable=SC2086
+  missing=$(missing_packages $ADDON_PACKAGES)
+  if [ -n "$missing" ]; then
+    # shellcheck disable=SC2086
+    install_packages $missing || say 'going on without them: the optional addons will be missing'
+  fi
+  say 'installing npm packages (npm ci)'
+  npm ci --no-audit --no-fund --loglevel=error </dev/null >build/npm.log 2>&1 || {
+    tail -n 20 build/npm.log >&2
+    fail 'npm ci failed (the whole log: build/npm.log)'
+  }
+  for addon in pcap raw-socket; do
+    [ -d node_modules/$addon ] || say "the optional addon $addon did not compile; what needs it will say so"
+  done
+  modules_state >$MODULES_STAMP
+}
+
+# Every source by its name: a deleted one changes this list.
+list_sources() {
+  # shellcheck disable=SC2086  # folders that do not exist yet are no error
+  find $SOURCES -name '*.ts' 2>/dev/null | LC_ALL=C sort
+}
+
+sources_unchanged() {
+  [ -e $BUILD_STAMP ] && [ "$(list_sources)" = "$(cat $BUILD_STAMP)" ] || return 1
+  # shellcheck disable=SC2086
+  newer=$(find tsconfig.json $MODULES_STAMP $SOURCES -newer $BUILD_STAMP ! -type d 2>/dev/null | head -n 1)
+  [ -z "$newer" ]
+}
+
+# What was compiled from a source that is gone would still be found, and run.
+remove_stale_outputs() {
+  for folder in $SOURCES; do
+    [ ! -d "build/$folder" ] || find "build/$folder" -name '*.js'
+  done | while IFS= read -r output; do
+    source=${output#build/}
+    [ -e "${source%.js}.ts" ] || rm -f "$output" "$output.map"
+  done
+}
+
+build() {
+  if sources_unchanged; then
+    say 'build: up to date'
+    return
+  fi
+  say 'building (tsc)'
+  # Listed before: a source that changes meanwhile is newer than the stamp.
+  list_sources >$BUILD_STAMP.new
+  remove_stale_outputs
+  node node_modules/typescript/bin/tsc -p tsconfig.json || fail 'the build failed'
+  mv $BUILD_STAMP.new $BUILD_STAMP
+}
+
+check_machine
+mkdir -p build
+install_debian
+fetch_kernel
+install_modules
+build
