@@ -2,9 +2,9 @@
 # The set-up behind `npm start` and `npm test`: installs what is missing (Debian packages, npm packages), builds, and
 # says what it does, one line per step. When nothing is missing it only looks. Needs root on Debian 12 or later.
 #
-# Debian packages are never upgraded or removed. The guest's kernel is unpacked into build/kernel rather than installed,
-# unless it is installed already: a machine on bare metal must not boot a cloud kernel by accident, and a container has
-# no use for an initramfs.
+# Debian packages are never removed. The guest's kernel and busybox are unpacked below build/ rather than installed,
+# unless they are installed already: a machine on bare metal must not boot a cloud kernel by accident, a container has
+# no use for an initramfs, and busybox-static would push out the busybox of the machine's own initramfs.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -12,7 +12,7 @@ NODE_MAJOR=20
 NODE_MINOR=19
 KERNEL=linux-image-cloud-amd64
 # What the product, its lab and its tests run.
-PACKAGES='qemu-system-x86 busybox-static cpio gcc libc6-dev iproute2 nftables tcpdump xz-utils'
+PACKAGES='qemu-system-x86 cpio gcc libc6-dev iproute2 nftables tcpdump xz-utils'
 # What npm needs to compile the optional addons (pcap, raw-socket); wanted only when npm packages are installed.
 ADDON_PACKAGES='g++ make python3 libpcap-dev'
 SOURCES='common proxy coordinator witness ctl lab demo test bench'
@@ -67,7 +67,7 @@ update_lists() {
 install_packages() {
   update_lists
   say "installing Debian packages: $*"
-  DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "$@" </dev/null >build/apt.log 2>&1 || {
+  DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-remove --no-install-recommends "$@" </dev/null >build/apt.log 2>&1 || {
     tail -n 20 build/apt.log >&2
     return 1
   }
@@ -91,23 +91,34 @@ kernel_present() {
   return 1
 }
 
-fetch_kernel() {
-  if kernel_present '' || kernel_present build/kernel; then
-    say "the guest's kernel: present"
-    return
-  fi
-  update_lists
-  package=$(apt-cache depends $KERNEL | sed -n 's/^ *Depends: \(linux-image-[0-9].*\)$/\1/p' | head -n 1)
-  [ -n "$package" ] || fail "apt knows no $KERNEL; is the main section in its sources?"
-  say "unpacking $package into build/kernel (it is not installed)"
-  rm -rf build/kernel.new
-  mkdir -p build/kernel.new
-  (cd build/kernel.new && apt-get download -qq "$package" >../apt.log 2>&1 && dpkg-deb --extract ./*.deb .) || {
+# unpack PACKAGE FOLDER: the package's files below build/FOLDER, without installing it.
+unpack() {
+  say "unpacking $1 into build/$2 (it is not installed)"
+  rm -rf "build/$2.new"
+  mkdir -p "build/$2.new"
+  (cd "build/$2.new" && apt-get download -qq "$1" >../apt.log 2>&1 && dpkg-deb --extract ./*.deb .) || {
     tail -n 20 build/apt.log >&2
-    fail "$package could not be fetched"
+    fail "$1 could not be fetched"
   }
-  rm -rf build/kernel.new/*.deb build/kernel
-  mv build/kernel.new build/kernel
+  rm -rf "build/$2.new/"*.deb "build/$2"
+  mv "build/$2.new" "build/$2"
+}
+
+fetch_guest_parts() {
+  said=present
+  if ! kernel_present '' && ! kernel_present build/kernel; then
+    update_lists
+    package=$(apt-cache depends $KERNEL | sed -n 's/^ *Depends: \(linux-image-[0-9].*\)$/\1/p' | head -n 1)
+    [ -n "$package" ] || fail "apt knows no $KERNEL; is the main section in its sources?"
+    unpack "$package" kernel
+    said=fetched
+  fi
+  if [ ! -d build/busybox ] && [ -n "$(missing_packages busybox-static)" ]; then
+    update_lists
+    unpack busybox-static busybox
+    said=fetched
+  fi
+  say "kernel and busybox of the guest: $said"
 }
 
 # Addons are compiled for one Node: another one needs them anew.
@@ -176,6 +187,6 @@ build() {
 check_machine
 mkdir -p build
 install_debian
-fetch_kernel
+fetch_guest_parts
 install_modules
 build

@@ -22,7 +22,7 @@ import { basename, dirname, join } from 'node:path';
 import { CurlingError } from '../common/errors.ts';
 import { run } from '../common/run.ts';
 import { findKernel, type Kernel, type KernelModule, readModules } from './kernel.ts';
-import { inRepository } from './paths.ts';
+import { BUSYBOX, inRepository } from './paths.ts';
 
 export interface GuestImage {
   kernel: string;
@@ -38,7 +38,6 @@ export interface ImageOptions {
   cacheDir?: string;
 }
 
-const BUSYBOX = '/bin/busybox';
 /** Part of the digest: the compiler's flags are a part of what is built. */
 const WORKLOAD_FLAGS = ['-O2', '-static', '-pthread'];
 const LIBRARY_FLAGS = ['-O2', '-shared', '-fPIC'];

@@ -20,3 +20,9 @@ function findRepository(start: string): string {
 export function inRepository(...parts: string[]): string {
   return join(REPOSITORY, ...parts);
 }
+
+/** A static busybox: the one that install/setup.sh unpacked, or the installed one. */
+export const BUSYBOX =
+  [inRepository('build/busybox/bin/busybox'), inRepository('build/busybox/usr/bin/busybox')].find(
+    path => existsSync(path),
+  ) ?? '/bin/busybox';

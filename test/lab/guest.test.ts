@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { buildImage, type GuestImage } from '../../lab/image.ts';
 import { Lab } from '../../lab/lab.ts';
+import { BUSYBOX } from '../../lab/paths.ts';
 import { guestArguments, startGuest } from '../../lab/qemu.ts';
 
 const WORKLOAD = `
@@ -60,7 +61,7 @@ test('a real guest boots, gets its words and answers (needs root, QEMU)', async 
   t.log(`boot ${Math.round(guest.bootMs)} ms`);
   t.regex(readFileSync(guest.serialPath, 'latin1'), /word 1: one=1:2\r\nword 2: two\r\n/);
   t.deepEqual(host.pids(), [guest.process.pid]);
-  const answer = await lab.client.run('busybox', ['ping', '-c', '2', '-W', '5', '10.77.0.2']);
+  const answer = await lab.client.run(BUSYBOX, ['ping', '-c', '2', '-W', '5', '10.77.0.2']);
   t.regex(answer, /2 packets received/);
   t.true(statSync(guest.qmpPath).isSocket());
   t.is(lab.kill('a'), 1);

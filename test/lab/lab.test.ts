@@ -4,6 +4,7 @@ import test, { type ExecutionContext } from 'ava';
 import { labsPresent } from '../../lab/cleanup.ts';
 import { Lab, type LabOptions } from '../../lab/lab.ts';
 import type { LabNode } from '../../lab/node.ts';
+import { BUSYBOX } from '../../lab/paths.ts';
 import { namespacesWith, startTimeOf } from '../../lab/processes.ts';
 
 async function createLab(t: ExecutionContext, options: LabOptions = {}): Promise<Lab> {
@@ -15,7 +16,7 @@ async function createLab(t: ExecutionContext, options: LabOptions = {}): Promise
 /** Whether one echo request of three is answered within a second. */
 async function reaches(from: LabNode, address: string): Promise<boolean> {
   try {
-    await from.run('busybox', ['ping', '-c', '3', '-i', '0.2', '-W', '1', '-A', address]);
+    await from.run(BUSYBOX, ['ping', '-c', '3', '-i', '0.2', '-W', '1', '-A', address]);
     return true;
   } catch {
     return false;
