@@ -19,9 +19,9 @@ export const REPLICATION_INTERFACE = 'repl0';
 /** The only interface of the client and of the witness. */
 export const STATION_INTERFACE = 'eth0';
 
-/** The two bridges in the `lan` namespace. */
-export const LAN_BRIDGE = 'lan-bridge';
-export const REPLICATION_BRIDGE = 'repl-bridge';
+/** The two bridges in the `lan` namespace; without a dash, so that no host's port can have their names. */
+export const LAN_BRIDGE = 'lanbridge';
+export const REPLICATION_BRIDGE = 'replbridge';
 
 /** Nodes that are not hosts; a host may not take one of these names. */
 export const STATIONS = ['client', 'witness', 'lan'] as const;

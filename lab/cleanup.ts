@@ -5,9 +5,10 @@
 import { spawnSync } from 'node:child_process';
 import { rmSync } from 'node:fs';
 import { toolEnvironment } from '../common/run.ts';
-import { entriesOf, killAllIn, namespacesWith } from './processes.ts';
+import { entriesOf, killAll, namespacesWith, pidsIn, pidsWithEnvironment } from './processes.ts';
 import {
   LAB_PREFIX,
+  labMark,
   labNameOf,
   ownerAlive,
   readRecord,
@@ -22,7 +23,7 @@ const SHM_DIRECTORY = '/dev/shm';
 export function removeLab(name: string): void {
   const prefix = `${name}-`;
   const namespaces = namespacesWith(prefix);
-  killAllIn(namespaces);
+  killAll(() => [...pidsIn(namespaces), ...pidsWithEnvironment(labMark(name))]);
   if (namespaces.length > 0) {
     // Interfaces, the persistent taps too, go with their namespace.
     const input = namespaces.map(namespace => `netns delete ${namespace}\n`).join('');

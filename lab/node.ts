@@ -6,8 +6,8 @@ import { join } from 'node:path';
 import { type RunOptions, run, toolEnvironment } from '../common/run.ts';
 import * as net from './addresses.ts';
 import { namespaceOf } from './plan.ts';
-import { killAllIn, pidsIn, signalAll } from './processes.ts';
-import { labDirectory } from './record.ts';
+import { killAll, pidsIn, signalAll, startTimeOf } from './processes.ts';
+import { LAB_VARIABLE, labDirectory } from './record.ts';
 
 export interface NodeSpawnOptions {
   /** Added to this process's environment (whose PATH is that of common/run.ts). */
@@ -25,10 +25,12 @@ export class LabNode {
   readonly namespace: string;
   /** Control sockets, logs, serial lines of this node. Short enough for a unix socket's path. */
   readonly runDir: string;
+  readonly #lab: string;
   readonly #children = new Set<ChildProcess>();
   #closed = false;
 
   constructor(lab: string, name: string) {
+    this.#lab = lab;
     this.name = name;
     this.namespace = namespaceOf(lab, name);
     this.runDir = join(labDirectory(lab), name);
@@ -43,7 +45,7 @@ export class LabNode {
     const log = options.stdio ? undefined : this.#openLog(options.log ?? program);
     const child = spawn('ip', ['netns', 'exec', this.namespace, program, ...args], {
       cwd: options.cwd,
-      env: { ...toolEnvironment(), ...options.env },
+      env: { ...toolEnvironment(), ...options.env, [LAB_VARIABLE]: this.#lab },
       stdio: options.stdio ?? ['ignore', log, log],
       detached: true,
     });
@@ -78,7 +80,8 @@ export class LabNode {
 
   /** SIGKILL to every process of this node at once; returns their number when all are gone. Blocks for some ms. */
   kill(): number {
-    return killAllIn([this.namespace], this.#childPids());
+    // A child on its way into the namespace is not among its processes yet.
+    return killAll(() => [...new Set([...this.#childPids(), ...this.pids()])]);
   }
 
   /** SIGSTOP to every process of this node: a host that hangs. Its kernel still answers, its sockets stay open. */
@@ -106,8 +109,10 @@ export class LabNode {
     for (const child of this.#children) child.unref();
   }
 
+  /** Those that run; one that was killed counts no more, even before its end was reported here. */
   #childPids(): number[] {
-    return [...this.#children].flatMap(child => (child.pid === undefined ? [] : [child.pid]));
+    const pids = [...this.#children].map(child => child.pid ?? 0);
+    return pids.filter(pid => pid > 0 && startTimeOf(pid) !== 0);
   }
 }
 

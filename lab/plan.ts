@@ -2,10 +2,10 @@
  * What a lab consists of, as text for `ip -batch`: pure, so that the picture below can be tested without root.
  *
  * ```
- *  host a                        lan                                     client
- *  tap0 ─┐                                                            ┌─ eth0
- *       br0 ── uplink0 ──── cable-a │wire-a│ far-a ──── lan-a │lan-bridge│ lan-client
- *        repl0 ──────────── repl-a │repl-bridge│               lan-witness ── eth0  witness
+ *  host a                      lan                                              client
+ *  tap0 ─┐
+ *       br0 ── uplink0 ─────── cable-a │wire-a│ far-a ── lan-a │lanbridge│ lan-client ── eth0
+ *         repl0 ────────────── repl-a │replbridge│                       │ lan-witness ── eth0  witness
  * ```
  *
  * A host's LAN cable is a bridge of two ports that learns nothing. To pull the cable, the lab disables the port

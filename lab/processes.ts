@@ -32,6 +32,26 @@ export function pidsIn(namespaces: readonly string[]): number[] {
     .filter(pid => pid > 0 && pid !== process.pid && links.has(namespaceLink(pid)));
 }
 
+/**
+ * The running processes whose environment at their start held `entry` (`NAME=value`). A process that is on its way into
+ * its namespace is not there yet, but has its environment.
+ */
+export function pidsWithEnvironment(entry: string): number[] {
+  return entriesOf('/proc')
+    .map(Number)
+    .filter(pid => pid > 0 && pid !== process.pid)
+    .filter(pid => procText(pid, 'environ').split('\0').includes(entry));
+}
+
+/** A file of /proc/PID as text; empty when the process is gone. */
+export function procText(pid: number, name: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/${name}`, 'latin1');
+  } catch {
+    return '';
+  }
+}
+
 function namespaceLink(pid: number): string {
   try {
     return readlinkSync(`/proc/${pid}/ns/net`);
@@ -52,16 +72,15 @@ export function signalAll(pids: readonly number[], signal: NodeJS.Signals): void
 }
 
 /**
- * Kills `known` and every process in `namespaces`, and returns when none is left there, at most 5 s later. Blocks,
- * because it also runs while this process exits; repeats, because a process may have been starting another.
+ * Kills every process that `find` finds, until it finds none, at most for 5 s. Blocks, because it also runs while this
+ * process exits; repeats, because a process may have been starting another.
  * @returns how many were killed; -1 when some would not die.
  */
-export function killAllIn(namespaces: readonly string[], known: readonly number[] = []): number {
-  signalAll(known, 'SIGKILL');
-  const killed = new Set(known);
+export function killAll(find: () => readonly number[]): number {
+  const killed = new Set<number>();
   const deadlineMs = Date.now() + KILL_MS_MAX;
   while (Date.now() < deadlineMs) {
-    const pids = pidsIn(namespaces);
+    const pids = find();
     if (pids.length === 0) return killed.size;
     signalAll(pids, 'SIGKILL');
     for (const pid of pids) killed.add(pid);
@@ -77,12 +96,8 @@ function sleepBlocking(durationMs: number): void {
 
 /** When a process started, in clock ticks since boot: with the pid it names one process for ever. 0: no such process. */
 export function startTimeOf(pid: number): number {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
-    // The program's name in parentheses may hold anything; the fields are counted from its end.
-    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-    return fields[0] === 'Z' ? 0 : Number(fields[19]);
-  } catch {
-    return 0;
-  }
+  const stat = procText(pid, 'stat');
+  // The program's name in parentheses may hold anything; the fields are counted from its end.
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return stat === '' || fields[0] === 'Z' ? 0 : Number(fields[19]);
 }

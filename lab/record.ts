@@ -11,6 +11,8 @@ import { entriesOf, startTimeOf } from './processes.ts';
 const STATE_DIRECTORY = '/run/curling-lab';
 /** Every name of a lab, and everything that a lab makes, begins so. */
 export const LAB_PREFIX = 'clab';
+/** Holds the lab's name in the environment of everything that it runs. */
+export const LAB_VARIABLE = 'CURLING_LAB';
 const LAB_NAME = /^clab[0-9a-f]{6}$/;
 /** An unfinished record this old has no owner any more. */
 const UNFINISHED_MS_MAX = 60_000;
@@ -21,6 +23,11 @@ export interface LabRecord {
   owner: { pid: number; startTime: number };
   /** Stays up when its owner ends; only end.js removes it. */
   keep: boolean;
+}
+
+/** An entry in the environment of everything that runs in a lab. */
+export function labMark(name: string): string {
+  return `${LAB_VARIABLE}=${name}`;
 }
 
 /** Whether `name` is a lab's, or of something that belongs to one (`clab1a2b3c-a`). */

@@ -4,7 +4,7 @@ import test, { type ExecutionContext } from 'ava';
 import { labsPresent, removeLab } from '../../lab/cleanup.ts';
 import { Lab } from '../../lab/lab.ts';
 import { inRepository } from '../../lab/paths.ts';
-import { namespacesWith, pidsIn, startTimeOf } from '../../lab/processes.ts';
+import { startTimeOf } from '../../lab/processes.ts';
 
 interface Owned {
   owner: ChildProcess;
@@ -32,7 +32,7 @@ async function ended(owner: ChildProcess): Promise<void> {
 }
 
 function isUp({ name, pid }: Owned): boolean {
-  return labsPresent().includes(name) && pidsIn(namespacesWith(name)).includes(pid);
+  return labsPresent().includes(name) && startTimeOf(pid) > 0;
 }
 
 function isGone({ name, pid }: Owned): boolean {

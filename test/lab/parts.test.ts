@@ -1,6 +1,6 @@
 import test from 'ava';
 import { moduleDependencies } from '../../lab/kernel.ts';
-import { killAllIn, startTimeOf } from '../../lab/processes.ts';
+import { killAll, pidsIn, pidsWithEnvironment, startTimeOf } from '../../lab/processes.ts';
 import { labNameOf } from '../../lab/record.ts';
 import { unsettled } from '../../lab/settle.ts';
 
@@ -24,7 +24,7 @@ test('an interface counts as settled when it is up and its bridge port forwards'
   const others = [
     { ifname: 'lo', operstate: 'UNKNOWN' },
     { ifname: 'tap0', operstate: 'DOWN' },
-    { ifname: 'lan-bridge', operstate: 'DOWN', linkinfo: { info_kind: 'bridge' } },
+    { ifname: 'lanbridge', operstate: 'DOWN', linkinfo: { info_kind: 'bridge' } },
   ];
   t.deepEqual(unsettled(JSON.stringify(others)), []);
   const br0 = { ifname: 'br0', operstate: 'DOWN', linkinfo: { info_kind: 'bridge' } };
@@ -51,6 +51,16 @@ test('a process is named by its pid and its start time', t => {
   t.is(startTimeOf(2 ** 22 + 1), 0);
 });
 
-test('killing in namespaces that do not exist kills nobody', t => {
-  t.is(killAllIn(['clab-no-such-namespace']), 0);
+test('killing repeats until nothing is found', t => {
+  const found = [[0x7fff_fff0], [0x7fff_fff0, 0x7fff_fff1], []];
+  t.is(
+    killAll(() => found.shift()!),
+    2,
+  );
+  t.deepEqual(found, []);
+});
+
+test('a process is found by its environment', t => {
+  t.deepEqual(pidsWithEnvironment('CURLING_LAB=no such lab'), []);
+  t.deepEqual(pidsIn(['clab-no-such-namespace']), []);
 });

@@ -1,6 +1,6 @@
 /** Finds what a test run left behind on the machine: processes, namespaces, shared memory, interfaces. */
-import { readdirSync, readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { entriesOf, pidsIn, pidsWithEnvironment, procText } from '../../lab/processes.ts';
 import { labNameOf, ownerAlive, readRecord } from '../../lab/record.ts';
 
 /** Set for every process of a test run, so that what outlives the run is known by its environment. */
@@ -21,7 +21,7 @@ const POLL_MS = 100;
 export function present(): Set<string> {
   const found = new Set<string>();
   for (const [kind, directory] of Object.entries(PLACES)) {
-    for (const name of namesIn(directory)) if (OURS.test(name)) found.add(`${kind} ${name}`);
+    for (const name of entriesOf(directory)) if (OURS.test(name)) found.add(`${kind} ${name}`);
   }
   return found;
 }
@@ -31,42 +31,40 @@ export function present(): Set<string> {
  * @param run the value of RUN_VARIABLE in this run
  */
 export async function leftBehind(before: ReadonlySet<string>, run: string): Promise<string[]> {
+  const mark = `${RUN_VARIABLE}=${run}`;
   const deadlineMs = Date.now() + GRACE_MS;
   for (;;) {
-    const now = [...present()].filter(entry => !before.has(entry) && !inUse(entry));
-    const found = [...now, ...processesOf(run)];
-    if (found.length === 0 || Date.now() > deadlineMs) return found;
+    const ours = pidsWithEnvironment(mark);
+    const entries = [...present()].filter(entry => !before.has(entry) && !ownedLab(entry));
+    if (entries.length + ours.length === 0) return [];
+    if (Date.now() > deadlineMs)
+      return [...entries.filter(entry => !usedByOthers(entry, ours)), ...ours.map(describe)];
     await sleep(POLL_MS);
   }
 }
 
 /** Whether a lab with a living owner made it: another run on the same machine. */
-function inUse(entry: string): boolean {
+function ownedLab(entry: string): boolean {
   const lab = labNameOf(entry.split(' ').at(-1)!);
   const record = lab === undefined ? undefined : readRecord(lab);
   return record !== undefined && ownerAlive(record);
 }
 
-function processesOf(run: string): string[] {
-  const tag = `${RUN_VARIABLE}=${run}`;
-  return namesIn('/proc')
-    .filter(name => /^\d+$/.test(name) && Number(name) !== process.pid)
-    .filter(pid => textOf(`/proc/${pid}/environ`).split('\0').includes(tag))
-    .map(pid => `process ${pid} (${textOf(`/proc/${pid}/cmdline`).replaceAll('\0', ' ').trim()})`);
+/** Whether a process of somebody else maps it, was started with its name, or runs in it. */
+function usedByOthers(entry: string, ours: readonly number[]): boolean {
+  const name = entry.split(' ').at(-1)!;
+  const inside = pidsIn([name]);
+  return entriesOf('/proc')
+    .map(Number)
+    .filter(pid => pid > 0 && pid !== process.pid && !ours.includes(pid))
+    .some(
+      pid =>
+        inside.includes(pid) ||
+        procText(pid, 'cmdline').includes(name) ||
+        procText(pid, 'maps').includes(`/dev/shm/${name}`),
+    );
 }
 
-function textOf(path: string): string {
-  try {
-    return readFileSync(path, 'latin1');
-  } catch {
-    return ''; // It ended meanwhile.
-  }
-}
-
-function namesIn(directory: string): string[] {
-  try {
-    return readdirSync(directory);
-  } catch {
-    return [];
-  }
+function describe(pid: number): string {
+  return `process ${pid} (${procText(pid, 'cmdline').replaceAll('\0', ' ').trim()})`;
 }
