@@ -12,15 +12,15 @@ export interface TestFile {
   needs: Needs;
 }
 
-/** "needs …" inside a quoted text. */
-const TITLE_NEEDS = /['"`][^'"`\n]*\bneeds ([^'"`)\n]*)/gi;
+/** Inside a quoted text: "needs" and the words up to the next punctuation, or one of them and a colon at its start. */
+const TITLE_NEEDS = /['"`](?:[^'"`\n]*\bneeds ([a-z, ]*)|((?:root|namespaces?|qemu): ))/gi;
 
 /**
- * What a test file needs, from its source: its titles say so by the words "needs root", "needs namespaces" or "needs
- * QEMU" (any list of them: "needs root, QEMU"), or it imports what starts guests or labs.
+ * What a test file needs, from its source: a title says so by "needs root", "needs namespaces" or "needs QEMU" anywhere
+ * (or a list: "needs root, QEMU"), or begins with "root: "; or the file imports what starts guests or labs.
  */
 export function needsOf(source: string): Needs {
-  const titled = [...source.matchAll(TITLE_NEEDS)].map(match => match[1]).join(' ');
+  const titled = [...source.matchAll(TITLE_NEEDS)].map(match => match[1] ?? match[2]).join(' ');
   if (/\bqemu\b/i.test(titled) || /^import .*\/lab\/qemu\.ts';$/m.test(source)) return 'qemu';
   if (/\b(root|namespaces?)\b/i.test(titled) || /^import .*\/lab\/lab\.ts';$/m.test(source))
     return 'root';

@@ -6,8 +6,8 @@ import { labNameOf, ownerAlive, readRecord } from '../../lab/record.ts';
 /** Set for every process of a test run, so that what outlives the run is known by its environment. */
 export const RUN_VARIABLE = 'CURLING_TEST_RUN';
 
-/** Names of what curling's tests make; anything else on the machine is somebody else's. */
-const OURS = /^(clab|curl|probe)/;
+/** How the names of labs, of shared memory and of the proxy's test namespaces begin. The rest is somebody else's. */
+const OURS = /^(clab|curl|cpt\d)/;
 const PLACES = {
   'network namespace': '/var/run/netns',
   'shared memory': '/dev/shm',

@@ -67,6 +67,9 @@ test('a test file says by its titles what it needs', t => {
   t.is(needsOf(title('a decoder for QEMU at the root')), 'nothing');
   t.is(needsOf(title(`x (${needs} root, namespaces)`)), 'root');
   t.is(needsOf(title(`x (${needs} root, QEMU)`)), 'qemu');
+  t.is(needsOf(title(`${needs} qemu: a guest`)), 'qemu');
+  t.is(needsOf(title(`${needs} root: a tap of QEMU`)), 'root');
+  t.is(needsOf(title('root'.concat(': a full file system'))), 'root');
   t.is(needsOf("import { Lab } from '../../lab/lab.ts';\n"), 'root');
   t.is(
     needsOf("import { Lab } from '../../lab/lab.ts';\nimport { x } from '../lab/qemu.ts';"),
