@@ -1,0 +1,439 @@
+/**
+ * One virtual machine on one host: feeds the arbitration with what happens, and does what it says. The arbitration is
+ * pure (arbitration/host.ts); the roles (primary.ts, backup.ts) are shells around sockets and processes; here is the
+ * order between them.
+ *
+ * Events are taken one at a time. An action that touches the guest or opens and closes the proxy is finished before the
+ * next event is taken; those that only send something are not waited for.
+ */
+import { EventEmitter } from 'node:events';
+import type { Clock } from '../common/clock.ts';
+import { asCurlingError, CurlingError, messageOf } from '../common/errors.ts';
+import type { Logger } from '../common/log.ts';
+import { QmpClient } from '../common/qmp/client.ts';
+import type { JsonObject } from '../common/qmp/messages.ts';
+import { reduce } from './arbitration/host.ts';
+import type { HostAction, HostEvent, HostNotice } from './arbitration/host-events.ts';
+import { createRequest, initialState } from './arbitration/host-start.ts';
+import { type HostState, unresolved } from './arbitration/host-state.ts';
+import { newIdentity } from './arbitration/incarnation.ts';
+import type { Register, SwapRequest } from './arbitration/register.ts';
+import type { WitnessClient } from './arbitration/witness-client.ts';
+import { Backup } from './backup.ts';
+import type { CoordinatorConfig } from './config.ts';
+import type { IdentityFile } from './identity.ts';
+import { Primary } from './primary.ts';
+import type { ProxyClient } from './proxy-client.ts';
+import { endColo } from './qemu/colo-migration.ts';
+import type { Sabotage } from './sabotage.ts';
+import type { FailoverRecord } from './status.ts';
+import type { StopAt } from './test-stop.ts';
+
+/** Between two attempts to learn the outcome of an unresolved request. */
+const RETRY_MS = 100;
+/** How often the register is read although nothing asks for it. */
+const DOUBT_MS = 2_000;
+/** Failovers that the status remembers. */
+const FAILOVERS_MAX = 100;
+
+export interface CoordinatorModules {
+  config: CoordinatorConfig;
+  clock: Clock;
+  log: Logger;
+  proxy: ProxyClient;
+  witness: WitnessClient;
+  identity: IdentityFile;
+  sabotage: Sabotage | undefined;
+  stopAt: StopAt;
+}
+
+/** The events that management tools are told, by name, with their data. */
+interface CoordinatorEvents {
+  event: [name: string, data: JsonObject];
+}
+
+/** Which notice of the arbitration is which event. */
+const EVENT_OF: Record<HostNotice, string> = {
+  suspecting: 'PEER_SUSPECTED',
+  unprotected: 'PROTECTION_LOST',
+  protecting: 'PROTECTION_STARTED',
+  'protection-failed': 'PROTECTION_FAILED',
+  protected: 'PROTECTION_ACTIVE',
+  'copy-complete': 'COPY_COMPLETE',
+  freezing: 'PEER_SUSPECTED',
+  promoted: 'GRANTED',
+  'failed-over': 'FAILED_OVER',
+  'resume-failed': 'FAILOVER_FAILED',
+  halted: 'FENCED',
+  dropped: 'EMPTY',
+};
+
+export class Coordinator extends EventEmitter<CoordinatorEvents> {
+  readonly primary: Primary;
+  readonly backup: Backup;
+  readonly failovers: FailoverRecord[] = [];
+  readonly #modules: CoordinatorModules;
+  #state: HostState;
+  #reason = 'starting';
+  #since = new Date();
+  readonly #queue: HostEvent[] = [];
+  #busy = false;
+  #retryTimer: NodeJS.Timeout | undefined;
+  #doubtTimer: NodeJS.Timeout | undefined;
+  #suspicion:
+    | { reason: string; at: Date; atMs: number; silentMs: number; from: string }
+    | undefined;
+  #grantedAtMs = 0;
+
+  private constructor(modules: CoordinatorModules, state: HostState) {
+    super();
+    this.#modules = modules;
+    this.#state = state;
+    const shared = {
+      ...modules,
+      state: () => this.#state,
+      dispatch: (event: HostEvent) => this.dispatch(event),
+      explain: (reason: string) => this.#explain(reason),
+    };
+    this.primary = new Primary(shared);
+    this.backup = new Backup(shared);
+    modules.proxy.on('lost', error => this.#proxyLost(error));
+    modules.proxy.on('connected', () => void this.#proxyBack());
+  }
+
+  /**
+   * Reads the register, takes the place that it gives, and begins to work.
+   * @throws CurlingError CURLING_WITNESS_UNREACHABLE, CURLING_WITNESS_STORE, CURLING_REGISTER, CURLING_CONNECT (no
+   *   monitor), CURLING_FENCED when a guest runs here that another host owns: it is stopped first.
+   */
+  static async start(modules: CoordinatorModules): Promise<Coordinator> {
+    const { config, identity, witness, proxy } = modules;
+    const guestPath = identity.guestIntact ? identity.current.guest!.qmpPath : config.qmpPath;
+    const qmp = guestPath === undefined ? undefined : await QmpClient.connect(guestPath);
+    if (qmp && !identity.guestIntact) {
+      identity.renew(newIdentity());
+      identity.setGuest(guestPath!);
+    }
+    if (qmp) await endColo(qmp);
+    const { epoch } = await proxy.status();
+    const me = { host: config.host, incarnation: identity.current.incarnation };
+    let register = await witness.read(config.vm);
+    if (!register && qmp && config.create) {
+      register = (await witness.swap(createRequest(config.vm, me))).register;
+    }
+    const pair = identity.current.unresolvedPair;
+    const step = initialState(
+      {
+        vm: config.vm,
+        me,
+        register,
+        guestRuns: qmp !== undefined,
+        lastEpoch: Math.max(0, epoch.open),
+        ...(pair ? { unresolvedPair: pair } : {}),
+      },
+      newIdentity,
+    );
+    const coordinator = new Coordinator(modules, step.state);
+    if (qmp) coordinator.primary.attach(qmp);
+    await coordinator.backup.listen();
+    await coordinator.#performAll(step.actions);
+    coordinator.#doubtTimer = setInterval(() => coordinator.#doubt(), DOUBT_MS);
+    coordinator.#after();
+    return coordinator;
+  }
+
+  get state(): HostState {
+    return this.#state;
+  }
+
+  /** Why it is as it is, in words. */
+  get reason(): string {
+    return this.#reason;
+  }
+
+  get since(): Date {
+    return this.#since;
+  }
+
+  /** Takes an event; at once when nothing else is being done. */
+  dispatch(event: HostEvent): void {
+    this.#queue.push(event);
+    if (!this.#busy) void this.#drain();
+  }
+
+  /** The operator wants protection, or wants it to end. */
+  want(wanted: boolean): void {
+    this.primary.want(wanted);
+    const paired = ['PROT', 'SYNC', 'SRES'].includes(this.#state.name);
+    if (!wanted && paired)
+      this.dispatch({ type: 'suspect-peer', reason: 'the operator ended protection' });
+  }
+
+  /**
+   * The operator wants the other host to run the machine, or this one.
+   * @throws CurlingError CURLING_STATE
+   */
+  failover(): void {
+    if (this.#state.name === 'BACK') return this.backup.takeOver();
+    if (this.#state.name === 'PROT') return this.primary.yieldTo('the operator asked for it');
+    const text = `a failover needs the state PROT or BACK; this host is in ${this.#state.name}`;
+    throw new CurlingError('CURLING_STATE', text);
+  }
+
+  /** Ends this process's work. A guest that runs here runs on, and its output stays as it is: held or free. */
+  async close(): Promise<void> {
+    clearInterval(this.#doubtTimer);
+    clearTimeout(this.#retryTimer);
+    this.primary.close();
+    await this.backup.close();
+    this.#modules.witness.close();
+    this.#modules.proxy.close();
+  }
+
+  async #drain(): Promise<void> {
+    this.#busy = true;
+    for (let event = this.#queue.shift(); event; event = this.#queue.shift()) {
+      this.#note(event);
+      const before = this.#state;
+      const step = reduce(before, event, newIdentity);
+      this.#state = step.state;
+      const done = this.#performAll(step.actions);
+      if (done) await done;
+      if (before.name !== this.#state.name) this.#changed(before);
+      this.#after();
+    }
+    this.#busy = false;
+  }
+
+  /** Performs actions in order; returns a promise only when one of them has to be waited for. */
+  #performAll(actions: readonly HostAction[], from = 0): Promise<void> | undefined {
+    for (let at = from; at < actions.length; at++) {
+      const done = this.#perform(actions[at]!);
+      if (done) return done.then(() => this.#performAll(actions, at + 1));
+    }
+    return undefined;
+  }
+
+  #perform(action: HostAction): Promise<void> | undefined {
+    const { proxy, log } = this.#modules;
+    switch (action.type) {
+      case 'release':
+        proxy.release(action.epoch).catch(error => log.error(`release: ${messageOf(error)}`));
+        return undefined;
+      case 'send-ack':
+        this.backup.acknowledge(action.epoch);
+        return undefined;
+      case 'swap':
+        this.#swap(action.request);
+        return undefined;
+      case 'read-register':
+        this.#read();
+        return undefined;
+      case 'notify':
+        this.#notify(action.notice, action.reason);
+        return undefined;
+      case 'hold':
+        return this.#hold(action.epoch);
+      case 'open':
+        return this.#open();
+      case 'discard-output':
+        return proxy.discard().catch(error => log.error(`discard: ${messageOf(error)}`));
+      case 'resume-guest':
+        return this.#resume(action.from);
+      case 'stop-guest':
+        return this.#stopGuest();
+      case 'drop-state':
+        return this.#drop(action.incarnation);
+    }
+  }
+
+  /** What has to follow every event: another attempt when something is unresolved, a look for a backup. */
+  #after(): void {
+    if (unresolved(this.#state) && !this.#retryTimer) {
+      this.#retryTimer = setTimeout(() => {
+        this.#retryTimer = undefined;
+        if (unresolved(this.#state)) this.dispatch({ type: 'retry' });
+      }, RETRY_MS);
+    }
+  }
+
+  #note(event: HostEvent): void {
+    if (event.type !== 'suspect-peer' || this.#state.name !== 'BACK') return;
+    const { clock } = this.#modules;
+    const from = this.#state.peer?.host ?? 'unknown';
+    const silentMs = this.backup.silentMs;
+    this.#suspicion = { reason: event.reason, at: new Date(), atMs: clock.now(), silentMs, from };
+  }
+
+  #changed(before: HostState): void {
+    const { name, generation, me } = this.#state;
+    this.#since = new Date();
+    const data = { vm: this.#state.vm, from: before.name, to: name, generation, host: me.host };
+    this.emit('event', 'STATE_CHANGE', data);
+    this.#modules.log.info(data, `${before.name} → ${name}`);
+    const { identity } = this.#modules;
+    if (before.name === 'SRES') identity.setUnresolvedPair(null);
+    if (name === 'PROT') this.primary.activate();
+    if (name === 'FROZ') this.backup.freeze();
+    if (name === 'SOLO') this.primary.seek();
+    if (name === 'SOLO' && before.name === 'FROZ') this.#grantedAtMs ||= this.#modules.clock.now();
+  }
+
+  #swap(request: SwapRequest): void {
+    if (
+      this.#modules.sabotage === 'promote-without-grant' &&
+      request.transition === 'solo-by-backup'
+    ) {
+      const { vm, generation, by } = request;
+      const stolen = {
+        store: '0'.repeat(32),
+        vm,
+        generation: generation + 1,
+        mode: 'SOLO' as const,
+      };
+      const register: Register = { ...stolen, primary: by, backup: null };
+      return this.dispatch({ type: 'swap-answered', request, register });
+    }
+    if (request.transition === 'pair') {
+      this.#modules.identity.setUnresolvedPair({ request, snapshot: this.#state.snapshot });
+    }
+    this.#ask(this.#modules.witness.swap(request), answer => {
+      this.dispatch({ type: 'swap-answered', request, register: answer.register });
+    });
+  }
+
+  #read(): void {
+    this.#ask(this.#modules.witness.read(this.#state.vm), register => {
+      this.dispatch({ type: 'register-read', register });
+    });
+  }
+
+  #ask<T>(question: Promise<T>, answered: (answer: T) => void): void {
+    question.then(answered, error => {
+      const { code } = asCurlingError(error);
+      this.#explain(messageOf(error));
+      if (code === 'CURLING_WITNESS_STORE') this.#modules.log.fatal({ code }, messageOf(error));
+      this.#after(); // asks again while it is unresolved
+    });
+  }
+
+  #doubt(): void {
+    if (['PROT', 'BACK', 'SOLO'].includes(this.#state.name) && !this.#busy) {
+      this.dispatch({ type: 'doubt', reason: 'a look from time to time' });
+    }
+  }
+
+  /** Holds all output. For a protection, the guest is stopped meanwhile and runs on behind it. */
+  async #hold(epoch: number | null): Promise<void> {
+    const { proxy, log } = this.#modules;
+    try {
+      await proxy.hold(epoch ?? (await proxy.status()).epoch.open);
+      if (this.#state.name === 'SYNC') this.primary.begin();
+    } catch (error) {
+      log.error(`output cannot be held: ${messageOf(error)}`);
+      if (this.#state.name === 'SYNC') {
+        this.#queue.push({ type: 'give-up', reason: `output cannot be held: ${messageOf(error)}` });
+      }
+    }
+  }
+
+  /** This host holds the grant: what is held leaves, the kernel's path opens, and a protection under way ends. */
+  async #open(): Promise<void> {
+    const { proxy, log } = this.#modules;
+    const opened = proxy.bypass().catch(error => log.error(`bypass: ${messageOf(error)}`));
+    await Promise.all([opened, this.primary.endProtection()]);
+  }
+
+  async #resume(epoch: number): Promise<void> {
+    const { proxy, clock, identity, config } = this.#modules;
+    this.#grantedAtMs = clock.now();
+    try {
+      // The grant is ours, so output may be free before the guest says its first word.
+      const [standby] = await Promise.all([this.backup.resume(epoch), proxy.bypass()]);
+      this.primary.attach(standby.qmp);
+      identity.setGuest(`${config.runDir}/standby.qmp`);
+      this.#recordFailover(epoch, clock.now() - this.#grantedAtMs);
+      this.#queue.push({ type: 'resumed' });
+    } catch (error) {
+      this.#modules.log.fatal({ code: asCurlingError(error).code }, messageOf(error));
+      this.#queue.push({ type: 'guest-lost', reason: messageOf(error) });
+    }
+  }
+
+  #recordFailover(epoch: number, resumeMs: number): void {
+    const suspicion = this.#suspicion;
+    if (!suspicion) return;
+    const { vm, me, generation } = this.#state;
+    const { reason, silentMs, atMs, from } = suspicion;
+    this.failovers.push({
+      vm,
+      from,
+      to: me.host,
+      generation,
+      epoch,
+      reason,
+      at: suspicion.at.toISOString(),
+      silentMs,
+      decisionMs: this.#grantedAtMs - atMs,
+      resumeMs,
+    });
+    if (this.failovers.length > FAILOVERS_MAX) this.failovers.shift();
+  }
+
+  /** Another host owns the machine: the guest here ends for good, and its output with it. */
+  async #stopGuest(): Promise<void> {
+    const qmp = this.primary.guest;
+    this.primary.detach();
+    if (qmp && !qmp.closedBy) {
+      const ended = new Promise<void>(resolve => qmp.once('close', () => resolve()));
+      qmp.execute('quit').catch(() => {});
+      await Promise.race([ended, new Promise(resolve => setTimeout(resolve, 2_000).unref())]);
+      if (!qmp.closedBy) return this.#explain('the guest does not end; its output stays held');
+    }
+    this.#queue.push({ type: 'guest-stopped' });
+  }
+
+  async #drop(incarnation: string): Promise<void> {
+    const { proxy, identity, log } = this.#modules;
+    identity.renew(incarnation);
+    await this.backup.drop();
+    try {
+      const { state, epoch } = await proxy.status();
+      if (state === 'bypass') await proxy.hold(epoch.open);
+    } catch (error) {
+      log.error(`the proxy cannot be closed: ${messageOf(error)}`);
+    }
+  }
+
+  #notify(notice: HostNotice, reason: string): void {
+    const { vm, me, generation } = this.#state;
+    this.#explain(reason);
+    const record = notice === 'failed-over' ? (this.failovers.at(-1) ?? {}) : {};
+    this.emit('event', EVENT_OF[notice], { vm, host: me.host, generation, reason, ...record });
+  }
+
+  /** Keeps the words for the status; a new reason is logged once. */
+  #explain(reason: string): void {
+    if (reason === this.#reason) return;
+    this.#reason = reason;
+    this.#modules.log.info(reason);
+  }
+
+  #proxyLost(error: CurlingError): void {
+    this.#modules.log.error({ code: error.code }, `the proxy is lost: ${error.message}`);
+    const { vm, me } = this.#state;
+    this.emit('event', 'PROXY_LOST', { vm, host: me.host, reason: error.message });
+  }
+
+  /** A new proxy is in the state that its own start gave it: sets the one that is wanted. */
+  async #proxyBack(): Promise<void> {
+    const { proxy, log } = this.#modules;
+    try {
+      if (this.#state.name === 'SOLO' && this.#state.running) return await proxy.bypass();
+      await proxy.discard();
+      await proxy.hold((this.primary.protection?.takenEpoch ?? 0) + 1);
+    } catch (error) {
+      log.error(`the proxy does not obey: ${messageOf(error)}`);
+    }
+  }
+}

@@ -1,0 +1,343 @@
+/**
+ * The primary role: the host whose QEMU runs the guest. Looks for a backup while the machine is unprotected, runs the
+ * protection, and watches the backup. What any of it means is decided by the arbitration in coordinator.ts.
+ */
+import type { Clock } from '../common/clock.ts';
+import { asCurlingError, type CurlingError, messageOf } from '../common/errors.ts';
+import type { Logger } from '../common/log.ts';
+import type { TcpAddress } from '../common/options.ts';
+import type { QmpClient } from '../common/qmp/client.ts';
+import type { HostEvent } from './arbitration/host-events.ts';
+import type { HostState } from './arbitration/host-state.ts';
+import type { Owner } from './arbitration/register.ts';
+import type { CoordinatorConfig } from './config.ts';
+import { Protection } from './protection.ts';
+import type { ProxyClient } from './proxy-client.ts';
+import { checkHoldable } from './qemu/checks.ts';
+import { describeGuest, type GuestDescription } from './qemu/guest-description.ts';
+import { dialBackup } from './replication/dial.ts';
+import type { SenderSession } from './replication/sender.ts';
+import type { Sabotage } from './sabotage.ts';
+import type { StopAt } from './test-stop.ts';
+import { Watch } from './watch.ts';
+
+/** Between two attempts to find a backup. */
+const SEEK_MS = 500;
+/** How long QEMU's monitor may take to close after its migration socket, when QEMU has died. */
+const QEMU_END_MS = 100;
+
+export interface PrimaryModules {
+  config: CoordinatorConfig;
+  clock: Clock;
+  log: Logger;
+  proxy: ProxyClient;
+  sabotage: Sabotage | undefined;
+  stopAt: StopAt;
+  state(): HostState;
+  dispatch(event: HostEvent): void;
+  /** For the operator: why there is no protection. */
+  explain(reason: string): void;
+}
+
+export class Primary {
+  readonly #modules: PrimaryModules;
+  #qmp: QmpClient | undefined;
+  #wanted = true;
+  #seekTimer: NodeJS.Timeout | undefined;
+  #seeking = false;
+  #nextPeer = 0;
+  #link: SenderSession | undefined;
+  #peer: Owner | undefined;
+  #watch: Watch | undefined;
+  #protection: Protection | undefined;
+  #lastTaken = -1;
+  #warnings: string[] = [];
+
+  constructor(modules: PrimaryModules) {
+    this.#modules = modules;
+    modules.proxy.on('outputPending', epoch => this.#protection?.outputPending(epoch));
+    modules.proxy.on('bufferFull', epoch => this.#protection?.outputPending(epoch));
+  }
+
+  get protection(): Protection | undefined {
+    return this.#protection;
+  }
+
+  get peer(): Owner | undefined {
+    return this.#peer;
+  }
+
+  get roundTripMs(): number | null {
+    return this.#link?.channel.roundTripMs ?? null;
+  }
+
+  get warnings(): readonly string[] {
+    return this.#warnings;
+  }
+
+  get wanted(): boolean {
+    return this.#wanted;
+  }
+
+  /** The monitor of the guest that runs here. */
+  attach(qmp: QmpClient): void {
+    this.#qmp = qmp;
+    qmp.on('close', error => this.#guestGone(qmp, error));
+  }
+
+  get guest(): QmpClient | undefined {
+    return this.#qmp;
+  }
+
+  /** The guest does not run here any more, or must not. */
+  detach(): void {
+    this.#qmp = undefined;
+    this.#dropLink('this host does not run the machine any more');
+    this.#protection = undefined;
+  }
+
+  /** Protection is wanted, or not, by the operator. */
+  want(wanted: boolean): void {
+    this.#wanted = wanted;
+    if (wanted) return this.seek();
+    clearTimeout(this.#seekTimer);
+    if (this.#protection?.phase === 'copying') void this.#abandon('the operator asked for it');
+  }
+
+  /** Looks for a backup from now on, until one is found or the state does not want one. */
+  seek(): void {
+    clearTimeout(this.#seekTimer);
+    this.#seekTimer = setTimeout(() => void this.#seekOnce(), SEEK_MS / 10);
+  }
+
+  /** Output is held: lets the guest run on behind its full copy. */
+  begin(): void {
+    this.#protection?.begin();
+  }
+
+  /** The pair stands. */
+  activate(): void {
+    this.#protection?.activate();
+  }
+
+  /** Tells the backup that it may take over. */
+  yieldTo(reason: string): void {
+    this.#link?.guestLost(reason);
+  }
+
+  /** This host may speak freely: the protection under way, if any, is over. Returns when the guest runs without it. */
+  async endProtection(): Promise<void> {
+    const protection = this.#protection;
+    this.#protection = undefined;
+    if (protection) this.#lastTaken = Math.max(this.#lastTaken, protection.takenEpoch);
+    this.#dropLink('protection has ended');
+    try {
+      await protection?.end();
+    } catch (error) {
+      this.#modules.log.warn({ code: asCurlingError(error).code }, `QEMU: ${messageOf(error)}`);
+    }
+    this.seek();
+  }
+
+  close(): void {
+    this.#wanted = false;
+    clearTimeout(this.#seekTimer);
+    this.#dropLink('this coordinator ends');
+  }
+
+  get #mayProtect(): boolean {
+    const state = this.#modules.state();
+    const idle = !this.#protection && !this.#link && !this.#seeking;
+    return (
+      this.#wanted && idle && state.name === 'SOLO' && state.running && this.#qmp !== undefined
+    );
+  }
+
+  async #seekOnce(): Promise<void> {
+    const { peers } = this.#modules.config;
+    if (!this.#mayProtect || peers.length === 0) return;
+    const address = peers[this.#nextPeer++ % peers.length]!;
+    this.#seeking = true;
+    try {
+      this.#warnings = await checkHoldable(this.#qmp!);
+      const guest = await describeGuest(this.#qmp!);
+      this.#dial(address, guest);
+    } catch (error) {
+      this.#modules.explain(messageOf(error));
+      this.#later();
+    } finally {
+      this.#seeking = false;
+    }
+  }
+
+  #later(): void {
+    clearTimeout(this.#seekTimer);
+    this.#seekTimer = setTimeout(() => void this.#seekOnce(), SEEK_MS);
+  }
+
+  #dial(address: TcpAddress, guest: GuestDescription): void {
+    const { config, clock, explain, state } = this.#modules;
+    const { vm, host, inFlight, detection } = config;
+    const { generation, me, lastEpoch } = state();
+    let refusal: string | undefined;
+    const link: SenderSession = dialBackup(
+      {
+        vm,
+        host,
+        address,
+        guest,
+        generation,
+        clock,
+        mainBytes: guest.ramBytes,
+        epoch: Math.max(0, lastEpoch),
+        sender: me.incarnation,
+        checkpointsMax: inFlight.checkpointsMax,
+        inFlightBytesMax: inFlight.bytesMax,
+        beatMs: detection.beatMs,
+      },
+      {
+        welcome: welcome => {
+          this.#peer = { host: welcome.host, incarnation: welcome.receiver };
+          this.#watch = this.#watchPeer();
+          void this.#protect(link);
+        },
+        ack: epoch => this.#acknowledged(epoch),
+        windowOpen: () => this.#protection?.windowOpen(),
+        heard: now => this.#watch?.heard(now),
+        refused: error => {
+          refusal = error.message;
+        },
+        bye: reason => {
+          refusal = reason;
+        },
+        closed: error => {
+          if (link !== this.#link) return;
+          this.#link = undefined;
+          explain(`${address.host}:${address.port}: ${refusal ?? error?.message ?? 'closed'}`);
+          this.#peerLost(error?.message ?? refusal ?? 'the connection to the backup closed');
+        },
+      },
+    );
+    this.#link = link;
+  }
+
+  #watchPeer(): Watch {
+    const { clock, config } = this.#modules;
+    return new Watch(clock, config.detection, silentMs => {
+      this.#dropLink('the backup is silent');
+      this.#peerLost(`the backup was silent for ${silentMs.toFixed(0)} ms`);
+    });
+  }
+
+  async #protect(link: SenderSession): Promise<void> {
+    const { config, proxy, clock, log, sabotage, stopAt, state, dispatch } = this.#modules;
+    const { generation, lastEpoch } = state();
+    const epoch = Math.max(lastEpoch, this.#lastTaken) + 1;
+    const { mode, pauseShare, intervalMaxMs, intervalMs } = config.schedule;
+    const protection = new Protection(
+      {
+        migrateSocket: `${config.runDir}/migrate.sock`,
+        stagingBytesMax: config.stagingBytesMax,
+        generation: generation + 1,
+        epoch,
+        schedule: {
+          mode,
+          pauseShareMax: pauseShare,
+          intervalMaxMs,
+          windowMs: Math.min(500, intervalMaxMs),
+          ...(mode === 'fixed' ? { intervalMs } : {}),
+        },
+      },
+      {
+        qmp: this.#qmp!,
+        proxy,
+        link,
+        clock,
+        log,
+        sabotage,
+        stopAt,
+        handlers: {
+          snapshot: snapshot => dispatch({ type: 'protect-requested', snapshot }),
+          guestLost: error => void this.#streamLost(protection, error),
+          proxyLost: error =>
+            log.error({ code: error.code }, `held output is lost: ${error.message}`),
+        },
+      },
+    );
+    this.#protection = protection;
+    try {
+      await protection.start();
+    } catch (error) {
+      this.#modules.explain(messageOf(error));
+      if (this.#protection === protection) this.#peerLost(messageOf(error));
+    }
+  }
+
+  #acknowledged(epoch: number): void {
+    const { state, dispatch } = this.#modules;
+    const { name, generation, snapshot } = state();
+    if (!this.#peer) return;
+    this.#protection?.committed(epoch);
+    if (name === 'SYNC' && epoch === snapshot) {
+      dispatch({ type: 'full-acked', generation: generation + 1, epoch, from: this.#peer });
+      return;
+    }
+    const pair = name === 'SRES' ? generation + 1 : generation;
+    this.#protection?.pass('acknowledged');
+    dispatch({ type: 'ack', generation: pair, epoch, incarnation: this.#peer.incarnation });
+    this.#protection?.pass('released');
+  }
+
+  /** The backup, or the way to it, is gone. */
+  #peerLost(reason: string): void {
+    this.#watch?.stop();
+    const incarnation = this.#peer?.incarnation;
+    const { state, dispatch } = this.#modules;
+    if (state().name === 'SOLO') {
+      if (this.#protection) void this.#abandon(reason);
+      else this.#later();
+      return;
+    }
+    dispatch({ type: 'suspect-peer', reason, ...(incarnation ? { incarnation } : {}) });
+  }
+
+  /** The full copy is given up while the machine still speaks freely. */
+  async #abandon(reason: string): Promise<void> {
+    this.#modules.explain(reason);
+    await this.endProtection();
+    this.#later();
+  }
+
+  /** QEMU's migration stream has ended: is it QEMU that has, or only the stream? */
+  async #streamLost(protection: Protection, error: CurlingError): Promise<void> {
+    const qmp = this.#qmp;
+    if (!qmp || protection !== this.#protection) return;
+    await new Promise<void>(resolve => {
+      const timer = setTimeout(resolve, QEMU_END_MS);
+      qmp.once('close', () => {
+        clearTimeout(timer);
+        resolve();
+      });
+      if (qmp.closedBy) resolve();
+    });
+    if (qmp.closedBy || protection !== this.#protection) return;
+    this.#modules.explain(error.message);
+    this.#dropLink(error.message);
+    this.#peerLost(error.message);
+  }
+
+  #guestGone(qmp: QmpClient, error: CurlingError): void {
+    if (qmp !== this.#qmp) return;
+    const reason = `QEMU is gone: ${error.message}`;
+    this.#link?.guestLost(reason);
+    this.#modules.dispatch({ type: 'guest-lost', reason });
+  }
+
+  #dropLink(reason: string): void {
+    this.#watch?.stop();
+    this.#watch = undefined;
+    const link = this.#link;
+    this.#link = undefined;
+    link?.bye(reason);
+  }
+}

@@ -1,0 +1,319 @@
+/**
+ * One protection of the guest, on the primary: from the first byte of its full copy to the end of replication.
+ *
+ *   phase      guest, output                         what ends it
+ *   copying    runs, free                            all RAM is staged, the guest stops → handler snapshot
+ *   held       stopped; the owner begins to hold     begin() → waiting
+ *   waiting    runs, held; no checkpoint is taken    the owner has the grant: activate() → active
+ *   active     runs but for its checkpoints, held    end(), or handler guestLost
+ *   ended
+ *
+ * The owner decides about releasing and about what a loss means. Here is the order of one epoch: REPLY, the guest stops,
+ * seal and stage side by side, LOADED when both are done, the guest runs, then the commit record. The peer can therefore
+ * acknowledge only what is sealed.
+ */
+import assert from 'node:assert/strict';
+import type { Clock } from '../common/clock.ts';
+import { type CurlingError, messageOf } from '../common/errors.ts';
+import type { Logger } from '../common/log.ts';
+import type { QmpClient } from '../common/qmp/client.ts';
+import type { GuestLayout } from './checkpoint/layout.ts';
+import { Staging } from './checkpoint/staging.ts';
+import { Meter } from './meter.ts';
+import type { ProxyClient } from './proxy-client.ts';
+import { ColoSession } from './qemu/colo-session.ts';
+import type { SenderSession } from './replication/sender.ts';
+import type { Sabotage } from './sabotage.ts';
+import { CheckpointSchedule, type ScheduleOptions } from './schedule.ts';
+import type { StopAt, StopPoint } from './test-stop.ts';
+
+export interface ProtectionHandlers {
+  /** The guest is stopped and its full copy, epoch `epoch`, is staged: hold output, then call begin(). */
+  snapshot(epoch: number): void;
+  /** QEMU is gone or its stream is broken. The guest may be stopped: call end(). */
+  guestLost(error: CurlingError): void;
+  /** The proxy could not seal: its held frames are lost, and none of them was released. */
+  proxyLost(error: CurlingError): void;
+}
+
+export interface ProtectionModules {
+  qmp: QmpClient;
+  proxy: ProxyClient;
+  link: SenderSession;
+  clock: Clock;
+  log: Logger;
+  handlers: ProtectionHandlers;
+  sabotage: Sabotage | undefined;
+  stopAt: StopAt;
+}
+
+export interface ProtectionOptions {
+  /** Where QEMU connects to. */
+  migrateSocket: string;
+  stagingBytesMax: number;
+  /** The generation that the pair will have. */
+  generation: number;
+  /** The epoch of the full copy; the first checkpoint is the next one. */
+  epoch: number;
+  schedule: ScheduleOptions;
+}
+
+/** Numbers of one protection; the counters only grow. */
+export interface ProtectionFigures {
+  pause: Meter;
+  commit: Meter;
+  bytes: Meter;
+  bytesTotal: number;
+  /** Times that a stopped guest waited for a staging chunk. */
+  guestWaits: number;
+  /** Times that a due checkpoint waited because too much was in flight. */
+  windowClosed: number;
+}
+
+type Phase = 'copying' | 'held' | 'waiting' | 'active' | 'ended';
+
+export class Protection {
+  readonly figures: ProtectionFigures = {
+    pause: new Meter(),
+    commit: new Meter(),
+    bytes: new Meter(),
+    bytesTotal: 0,
+    guestWaits: 0,
+    windowClosed: 0,
+  };
+  readonly #modules: ProtectionModules;
+  readonly #options: ProtectionOptions;
+  readonly #staging: Staging;
+  readonly #session: ColoSession;
+  #schedule: CheckpointSchedule | undefined;
+  #phase: Phase = 'copying';
+  /** The newest epoch that was begun; the one after it is open in the proxy. */
+  #taken: number;
+  #firstDevice: Buffer | undefined;
+  #device: Buffer | undefined;
+  #sealed = false;
+  #replyAtMs = 0;
+  #windowClosed = false;
+  /** The newest epoch in which output waits. */
+  #pendingEpoch = -1;
+  #bytesBefore = 0;
+  #timer: NodeJS.Timeout | undefined;
+  /** When the checkpoints in flight were staged, oldest first. */
+  readonly #stagedAtMs: { epoch: number; atMs: number }[] = [];
+
+  constructor(options: ProtectionOptions, modules: ProtectionModules) {
+    this.#modules = modules;
+    this.#options = options;
+    this.#taken = options.epoch;
+    const { link } = modules;
+    this.#staging = new Staging({
+      poolBytes: options.stagingBytesMax,
+      onChunk: chunk => {
+        link.chunk(chunk, () => this.#staging.recycle(chunk));
+        this.pass('pages-sent');
+      },
+    });
+    this.#session = new ColoSession({
+      qmp: modules.qmp,
+      socketPath: options.migrateSocket,
+      staging: this.#staging,
+      handlers: {
+        layout: layout => this.#onLayout(layout),
+        firstPass: device => this.#onFirstPass(device),
+        request: () => this.#onRequest(),
+        stopped: () => this.#onStopped(),
+        staged: device => this.#onStaged(device),
+        closed: error => this.#onClosed(error),
+      },
+    });
+  }
+
+  get phase(): Phase {
+    return this.#phase;
+  }
+
+  get takenEpoch(): number {
+    return this.#taken;
+  }
+
+  get inFlight(): number {
+    return this.#stagedAtMs.length;
+  }
+
+  /**
+   * Starts the full copy.
+   * @throws CurlingError as ColoSession.start; end() is still needed then.
+   */
+  start(): Promise<void> {
+    return this.#session.start();
+  }
+
+  /** Output is held from here on: lets the guest run and commits the full copy. Only after handler snapshot. */
+  begin(): void {
+    assert(this.#phase === 'held', 'begin follows the snapshot');
+    this.#phase = 'waiting';
+    this.#session.ready();
+    this.#send(this.#firstDevice!);
+    this.#firstDevice = undefined;
+  }
+
+  /** The pair stands: checkpoints are taken from now on. */
+  activate(): void {
+    assert(this.#phase === 'waiting', 'the pair stands after its full copy');
+    this.#phase = 'active';
+    this.#schedule = new CheckpointSchedule(this.#modules.clock.now(), this.#options.schedule);
+    if (this.#session.state === 'requested') this.#schedule.requested();
+    if (this.#pendingEpoch > this.#taken) this.#schedule.outputPending(this.#pendingEpoch);
+    for (const meter of [this.figures.pause, this.figures.commit, this.figures.bytes])
+      meter.reset();
+    this.#consider();
+  }
+
+  /** The first frame of `epoch` waits in the proxy. */
+  outputPending(epoch: number): void {
+    this.#pendingEpoch = Math.max(this.#pendingEpoch, epoch);
+    this.#schedule?.outputPending(epoch);
+    this.#consider();
+  }
+
+  /** Another checkpoint may be in flight. */
+  windowOpen(): void {
+    this.#windowClosed = false;
+    this.#schedule?.inFlight(false);
+    this.#consider();
+  }
+
+  /** The peer has committed everything up to `epoch`. */
+  committed(epoch: number): void {
+    const now = this.#modules.clock.now();
+    while (this.#stagedAtMs.length > 0 && this.#stagedAtMs[0]!.epoch <= epoch) {
+      this.figures.commit.recordMs(now - this.#stagedAtMs.shift()!.atMs);
+    }
+  }
+
+  /** A point of the epoch is passed, once checkpoints are taken. */
+  pass(point: StopPoint): void {
+    if (this.#phase === 'active') this.#modules.stopAt(point, this.#taken - this.#options.epoch);
+  }
+
+  /** Ends it in any phase; on return the guest runs without checkpoints. What was not committed is not. */
+  async end(): Promise<void> {
+    if (this.#phase === 'ended') return;
+    this.#phase = 'ended';
+    clearTimeout(this.#timer);
+    await this.#session.end();
+  }
+
+  #onLayout(layout: GuestLayout): void {
+    this.#modules.link.beginFull(this.#options.generation, this.#taken, layout);
+  }
+
+  #onFirstPass(device: Buffer): void {
+    this.#phase = 'held';
+    this.#firstDevice = device;
+    this.#modules.handlers.snapshot(this.#taken);
+  }
+
+  #onRequest(): void {
+    this.#schedule?.requested();
+    this.#consider();
+  }
+
+  /** Takes a checkpoint when the schedule wants one now, or comes back when it will. */
+  #consider(): void {
+    clearTimeout(this.#timer);
+    const schedule = this.#schedule;
+    if (this.#phase !== 'active' || !schedule) return;
+    const { clock, link } = this.#modules;
+    if (this.#session.state === 'requested' && !link.window) {
+      if (!this.#windowClosed) this.figures.windowClosed++;
+      this.#windowClosed = true;
+      schedule.inFlight(true); // windowOpen() comes back
+    }
+    const now = clock.now();
+    const decision = schedule.decide(now);
+    if (decision.takeNow) return this.#take(now);
+    if (decision.nextAskAt === Number.POSITIVE_INFINITY) return;
+    this.#timer = setTimeout(() => this.#consider(), Math.max(0, decision.nextAskAt - now));
+  }
+
+  #take(now: number): void {
+    this.#taken++;
+    this.#sealed = false;
+    this.#device = undefined;
+    this.#replyAtMs = now;
+    this.#bytesBefore = this.#staging.counters.dataBytes;
+    this.#schedule?.stopped(now);
+    this.#modules.link.beginCheckpoint(this.#taken);
+    this.#session.reply();
+    this.pass('replied');
+  }
+
+  #onStopped(): void {
+    this.pass('stopped');
+    if (this.#modules.sabotage === 'seal-after-loaded') this.#sealed = true;
+    else void this.#seal(this.#taken);
+  }
+
+  async #seal(epoch: number): Promise<void> {
+    try {
+      await this.#modules.proxy.seal(epoch);
+    } catch (error) {
+      // The frames of this epoch are lost with the proxy, as by a network; the state that sent them may go on.
+      this.#modules.handlers.proxyLost(error as CurlingError);
+    }
+    if (this.#phase !== 'active' || epoch !== this.#taken) return;
+    this.#sealed = true;
+    this.pass('sealed');
+    this.#runOn();
+  }
+
+  #onStaged(device: Buffer): void {
+    this.#device = device;
+    this.pass('staged');
+    this.#runOn();
+  }
+
+  /** Lets the guest run on when its epoch is sealed and its checkpoint staged. */
+  #runOn(): void {
+    if (!this.#sealed || !this.#device || this.#session.state !== 'staged') return;
+    this.#session.resume();
+    const { clock, sabotage, proxy } = this.#modules;
+    const now = clock.now();
+    const device = this.#device;
+    this.#device = undefined;
+    this.#schedule?.sealed(this.#taken);
+    this.#schedule?.resumed(now);
+    this.figures.pause.recordMs(now - this.#replyAtMs);
+    const bytes = this.#staging.counters.dataBytes - this.#bytesBefore + device.length;
+    this.figures.bytes.record(bytes);
+    this.figures.bytesTotal += bytes;
+    this.figures.guestWaits = this.#staging.counters.waits;
+    this.#stagedAtMs.push({ epoch: this.#taken, atMs: now });
+    if (sabotage === 'seal-after-loaded') return this.#sealLate(device, this.#taken);
+    if (sabotage === 'release-before-ack') void proxy.release(this.#taken);
+    this.pass('resumed');
+    this.#send(device);
+  }
+
+  /** A deliberate defect: the guest has run on for a while when its epoch is sealed. */
+  #sealLate(device: Buffer, epoch: number): void {
+    setTimeout(async () => {
+      await this.#modules.proxy.seal(epoch).catch(messageOf);
+      if (this.#phase === 'active') this.#send(device);
+    }, 10);
+  }
+
+  #send(device: Buffer): void {
+    this.#modules.link.device(device);
+    this.pass('device-sent');
+    this.#modules.link.commit();
+    this.pass('commit-sent');
+  }
+
+  #onClosed(error: CurlingError): void {
+    if (this.#phase === 'ended') return;
+    clearTimeout(this.#timer);
+    this.#modules.handlers.guestLost(error);
+  }
+}

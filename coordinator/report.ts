@@ -1,0 +1,75 @@
+/** Makes the status document of a coordinator. */
+import type { WitnessClient } from './arbitration/witness-client.ts';
+import type { CoordinatorConfig } from './config.ts';
+import type { Coordinator } from './coordinator.ts';
+import type { ProxyClient, ProxyStatus } from './proxy-client.ts';
+import type { CoordinatorStatus, Durations } from './status.ts';
+
+const NOTHING: Durations = { count: 0, p50: 0, p90: 0, p99: 0, max: 0 };
+
+/** What there is to say now. A proxy that does not answer is part of it, not an error. */
+export async function report(
+  coordinator: Coordinator,
+  config: CoordinatorConfig,
+  proxy: ProxyClient,
+  witness: WitnessClient,
+): Promise<CoordinatorStatus> {
+  const { state, primary, backup } = coordinator;
+  const proxyStatus = await proxy.status().catch(() => undefined);
+  const runsHere = ['PROT', 'PRES', 'SOLO', 'SYNC', 'SRES'].includes(state.name);
+  const isBackup = state.name === 'BACK' || state.name === 'FROZ';
+  const role = runsHere ? 'primary' : isBackup ? 'backup' : 'none';
+  const peer = isBackup ? (state.peer?.host ?? null) : (state.peer?.host ?? null);
+  const taken = primary.protection?.takenEpoch ?? Math.max(0, state.lastEpoch);
+  return {
+    vm: state.vm,
+    host: state.me.host,
+    state: state.name,
+    protected: state.name === 'PROT',
+    role,
+    generation: state.generation,
+    incarnation: state.me.incarnation,
+    peer,
+    reason: coordinator.reason,
+    since: coordinator.since.toISOString(),
+    epoch: {
+      taken: isBackup ? state.committed : taken,
+      committed: Math.max(0, isBackup ? state.committed : state.acked),
+      released: Math.max(0, state.released),
+    },
+    checkpoint: checkpointOf(coordinator, config),
+    proxy: proxyOf(proxyStatus),
+    peerRttMs: isBackup ? backup.roundTripMs : primary.roundTripMs,
+    witness: { reachable: witness.connected, store: config.witnessStore ?? null },
+    failovers: coordinator.failovers,
+    warnings: [...primary.warnings],
+  };
+}
+
+function checkpointOf(
+  coordinator: Coordinator,
+  config: CoordinatorConfig,
+): CoordinatorStatus['checkpoint'] {
+  const protection = coordinator.primary.protection;
+  const figures = protection?.figures;
+  return {
+    mode: config.schedule.mode,
+    pauseMs: figures?.pause.durations() ?? NOTHING,
+    commitMs: figures?.commit.durations() ?? NOTHING,
+    bytesP50: figures?.bytes.median ?? 0,
+    bytesTotal: figures?.bytesTotal ?? 0,
+    inFlight: protection?.inFlight ?? 0,
+    guestWaits: figures?.guestWaits ?? 0,
+    windowClosed: figures?.windowClosed ?? 0,
+  };
+}
+
+function proxyOf(status: ProxyStatus | undefined): CoordinatorStatus['proxy'] {
+  return {
+    connected: status !== undefined,
+    state: status?.state ?? 'not there',
+    heldFrames: status?.held.frames ?? 0,
+    heldBytes: status?.held.bytes ?? 0,
+    bytesMax: status?.held.bytesMax ?? 0,
+  };
+}
