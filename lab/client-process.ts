@@ -1,0 +1,80 @@
+/** A program of lab/client in the client's namespace, as seen from outside it: its JSON lines. */
+import type { ChildProcess } from 'node:child_process';
+import { CurlingError } from '../common/errors.ts';
+import { LineSplitter } from '../common/qmp/lines.ts';
+import type { JsonObject } from '../common/qmp/messages.ts';
+import type { LabNode } from './node.ts';
+import { inRepository } from './paths.ts';
+
+const LINE_BYTES_MAX = 16 << 20;
+
+export class ClientProcess {
+  /** The newest `progress`. */
+  latest: JsonObject = {};
+  readonly #child: ChildProcess;
+  readonly #name: string;
+  readonly #waiting = new Map<string, (facts: JsonObject) => void>();
+  #lost: string | undefined;
+
+  private constructor(child: ChildProcess, name: string) {
+    this.#child = child;
+    this.#name = name;
+    const splitter = new LineSplitter(LINE_BYTES_MAX);
+    child.stdout?.on('data', (chunk: Buffer) => {
+      for (const line of splitter.push(chunk)) this.#receive(JSON.parse(line) as JsonObject);
+    });
+  }
+
+  /** Starts build/lab/client/NAME.js in `node` and returns when it says that it is ready. */
+  static async start(node: LabNode, name: string, args: readonly string[]): Promise<ClientProcess> {
+    const program = inRepository(`build/lab/client/${name}.js`);
+    const child = node.spawn(process.execPath, [program, ...args], {
+      stdio: ['pipe', 'pipe', 'inherit'],
+    });
+    const client = new ClientProcess(child, name);
+    await client.#next('ready');
+    return client;
+  }
+
+  /** Why its connection was lost, if it was. */
+  get lost(): string | undefined {
+    return this.#lost;
+  }
+
+  /** Sends a line to it and returns its answer. */
+  ask(line: string): Promise<JsonObject> {
+    const answer = this.#next('answer');
+    this.#child.stdin?.write(`${line}\n`);
+    return answer;
+  }
+
+  /** Ends it in good order and returns its summary. */
+  stop(): Promise<JsonObject> {
+    const summary = this.#next('summary');
+    this.#child.stdin?.end('stop\n');
+    return summary;
+  }
+
+  #next(type: string): Promise<JsonObject> {
+    return new Promise((resolve, reject) => {
+      const ended = () => {
+        const text = `lab client ${this.#name} ended before it said "${type}"`;
+        reject(new CurlingError('CURLING_CONNECTION_LOST', text));
+      };
+      this.#child.once('exit', ended);
+      this.#waiting.set(type, facts => {
+        this.#child.off('exit', ended);
+        resolve(facts);
+      });
+    });
+  }
+
+  #receive(message: JsonObject): void {
+    const type = String(message.type);
+    if (type === 'progress') this.latest = message;
+    if (type === 'lost') this.#lost = String(message.reason);
+    const waiting = this.#waiting.get(type);
+    this.#waiting.delete(type);
+    waiting?.(message);
+  }
+}

@@ -1,0 +1,231 @@
+/**
+ * curling's own processes in a lab: a witness, and on each host a proxy and a coordinator, started as an operator would
+ * start them, for one guest. Used by the demo, tests and the bench.
+ */
+import type { ChildProcess } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { CurlingError } from '../common/errors.ts';
+import { QmpClient } from '../common/qmp/client.ts';
+import type { JsonObject, QmpEvent } from '../common/qmp/messages.ts';
+import type { CoordinatorStatus } from '../coordinator/status.ts';
+import { buildImage, type GuestImage } from './image.ts';
+import { Lab, type LabOptions } from './lab.ts';
+import type { LabHost } from './node.ts';
+import { inRepository } from './paths.ts';
+import { type Guest, type GuestOptions, guestArguments, startGuest } from './qemu.ts';
+
+export const VM = 'demo';
+const WITNESS_PORT = 7700;
+const REPLICATION_PORT = 7701;
+
+export interface DeploymentOptions extends LabOptions {
+  /** What the guest runs besides its services, and how large it is. */
+  guest?: Omit<GuestOptions, 'image'>;
+}
+
+export interface CoordinatorOptions {
+  role: 'primary' | 'backup';
+  /** Hosts that it may pair with. */
+  peers?: readonly string[];
+  /** Further options of the command. */
+  flags?: readonly string[];
+  env?: NodeJS.ProcessEnv;
+}
+
+/** An event of a coordinator, and the host that it came from. */
+export interface HostedEvent extends QmpEvent {
+  host: string;
+}
+
+export class Deployment {
+  readonly lab: Lab;
+  readonly image: GuestImage;
+  /** Events of all coordinators since they were started, in the order in which they came. */
+  readonly events: HostedEvent[] = [];
+  readonly #options: DeploymentOptions;
+  readonly #clients = new Map<string, QmpClient>();
+
+  private constructor(lab: Lab, image: GuestImage, options: DeploymentOptions) {
+    this.lab = lab;
+    this.image = image;
+    this.#options = options;
+  }
+
+  /** Builds the image and the lab, and starts the witness and a proxy on each host. */
+  static async create(options: DeploymentOptions = {}): Promise<Deployment> {
+    const image = await buildImage();
+    const lab = await Lab.create(options);
+    const deployment = new Deployment(lab, image, options);
+    try {
+      await deployment.startWitness();
+      await Promise.all(lab.hosts.map(host => deployment.startProxy(host.name)));
+      return deployment;
+    } catch (error) {
+      await lab.destroy();
+      throw error;
+    }
+  }
+
+  /** Starts the witness, with a new store when there is none. */
+  async startWitness(): Promise<ChildProcess> {
+    const { witness } = this.lab;
+    const store = join(witness.runDir, 'store');
+    const program = built('witness/main.js');
+    if (!existsSync(store))
+      await witness.run(process.execPath, [program, 'init', '--store', store]);
+    const listen = ['--listen', `10.77.0.9:${WITNESS_PORT}`, '--store', store];
+    const child = witness.spawn(process.execPath, [program, ...listen], { log: 'witness' });
+    await untilLogged(child, witness.logPath('witness'), witness.name);
+    return child;
+  }
+
+  /** Starts the proxy of a host; it holds. */
+  async startProxy(name: string): Promise<ChildProcess> {
+    const host = this.lab.host(name);
+    const args = ['--tap', host.tap, '--control', this.proxyPath(host), '--buffer-mib', '64'];
+    const child = host.spawn(process.execPath, [built('proxy/main.js'), ...args], { log: 'proxy' });
+    await this.#untilServed(child, this.proxyPath(host), host);
+    return child;
+  }
+
+  /** Boots the guest on a host, with a monitor for its coordinator. */
+  startGuest(name: string): Promise<Guest> {
+    return startGuest(this.lab.host(name), { image: this.image, ...this.#options.guest });
+  }
+
+  /** Starts a coordinator and follows its events. */
+  async startCoordinator(name: string, options: CoordinatorOptions): Promise<ChildProcess> {
+    const host = this.lab.host(name);
+    const peers = (options.peers ?? []).map(peer => this.lab.host(peer));
+    const args = [
+      ...['--vm', VM, '--host', name, '--role', options.role],
+      ...['--witness', `10.77.0.9:${WITNESS_PORT}`, '--proxy', this.proxyPath(host)],
+      ...['--control', this.coordinatorPath(name), '--run-dir', host.runDir],
+      ...['--shadow-dir', join(host.shmDir, VM)],
+      ...['--listen', `${host.replicationAddress}:${REPLICATION_PORT}`],
+      ...peers.flatMap(peer => ['--peer', `${peer.replicationAddress}:${REPLICATION_PORT}`]),
+      ...(options.role === 'primary' ? ['--qmp', join(host.runDir, 'qmp.sock'), '--create'] : []),
+      ...(options.flags ?? []),
+      '--',
+      ...guestArguments(host, { image: this.image, ...this.#options.guest }),
+    ];
+    const child = host.spawn(process.execPath, [built('coordinator/main.js'), ...args], {
+      log: 'coordinator',
+      ...(options.env ? { env: options.env } : {}),
+    });
+    await this.#untilServed(child, this.coordinatorPath(name), host);
+    await this.#follow(name);
+    return child;
+  }
+
+  proxyPath(host: LabHost): string {
+    return join(host.runDir, 'proxy.sock');
+  }
+
+  coordinatorPath(name: string): string {
+    return join(this.lab.host(name).runDir, 'coordinator.sock');
+  }
+
+  /** A host's coordinator's status; undefined when it does not answer. */
+  async status(name: string): Promise<CoordinatorStatus | undefined> {
+    const client = this.#clients.get(name);
+    if (!client || client.closedBy) return undefined;
+    return (await client.execute('query-status').catch(() => undefined)) as
+      | CoordinatorStatus
+      | undefined;
+  }
+
+  /** Sends a command to a host's coordinator. */
+  async tell(name: string, command: string, args: JsonObject = { vm: VM }): Promise<unknown> {
+    const client = this.#clients.get(name);
+    if (!client) throw new CurlingError('CURLING_CONNECT', `no coordinator on ${name}`);
+    return client.execute(command, args);
+  }
+
+  /**
+   * Polls a host's status until `holds`.
+   * @throws CurlingError CURLING_TIMEOUT with the last status
+   */
+  async untilStatus(
+    name: string,
+    what: string,
+    holds: (status: CoordinatorStatus) => boolean,
+    timeoutMs = 60_000,
+  ): Promise<CoordinatorStatus> {
+    const deadline = performance.now() + timeoutMs;
+    let last: CoordinatorStatus | undefined;
+    while (performance.now() < deadline) {
+      last = await this.status(name);
+      if (last && holds(last)) return last;
+      await sleep(20);
+    }
+    const said = last ? `${last.state}: ${last.reason}` : 'no answer';
+    throw new CurlingError(
+      'CURLING_TIMEOUT',
+      `host ${name} is not ${what} after ${timeoutMs} ms; ${said}`,
+    );
+  }
+
+  /** Waits until `name` is protected. */
+  untilProtected(name: string, timeoutMs?: number): Promise<CoordinatorStatus> {
+    return this.untilStatus(name, 'protected', status => status.protected, timeoutMs);
+  }
+
+  /** Leaves everything up for someone to look at; returns how to do that and how to end it. */
+  leave(): string {
+    for (const client of this.#clients.values()) client.close();
+    const control = this.lab.hosts.map(host => `--socket ${this.coordinatorPath(host.name)}`);
+    const status = `Status: node build/ctl/main.js status ${control.join(' ')}`;
+    return `${this.lab.leave()}${status}\n`;
+  }
+
+  async destroy(): Promise<void> {
+    for (const client of this.#clients.values()) client.close();
+    await this.lab.destroy();
+  }
+
+  async #follow(name: string): Promise<void> {
+    const client = await QmpClient.connect(this.coordinatorPath(name));
+    this.#clients.set(name, client);
+    client.on('event', event => this.events.push({ ...event, host: name }));
+  }
+
+  /** Waits for a control socket; a program that ends before says why in its log. */
+  async #untilServed(child: ChildProcess, socket: string, host: LabHost): Promise<void> {
+    const deadline = performance.now() + 30_000;
+    for (;;) {
+      try {
+        (await QmpClient.connect(socket, { connectTimeoutMs: 1_000 })).close();
+        return;
+      } catch (error) {
+        const ended = child.exitCode !== null || child.signalCode !== null;
+        if (!ended && performance.now() < deadline) {
+          await sleep(20);
+          continue;
+        }
+        const text = `${socket} on host ${host.name} is not served; see the logs in ${host.runDir}`;
+        throw new CurlingError('CURLING_CONNECT', text, { cause: error });
+      }
+    }
+  }
+}
+
+function built(path: string): string {
+  return inRepository(`build/${path}`);
+}
+
+/** Waits until a program that serves TCP says so in its log. */
+async function untilLogged(child: ChildProcess, log: string, node: string): Promise<void> {
+  const deadline = performance.now() + 30_000;
+  while (!/"serving"/.test(readFileSync(log, 'utf8'))) {
+    if (child.exitCode !== null || performance.now() > deadline) {
+      throw new CurlingError(
+        'CURLING_CONNECT',
+        `${node} does not serve: ${readFileSync(log, 'utf8')}`,
+      );
+    }
+    await sleep(20);
+  }
+}
