@@ -7,6 +7,8 @@ import type { LabNode } from './node.ts';
 import { inRepository } from './paths.ts';
 
 const LINE_BYTES_MAX = 16 << 20;
+/** A client answers at once unless the guest that it asks is broken. */
+const ANSWER_MS_MAX = 15_000;
 
 export class ClientProcess {
   /** The newest `progress`. */
@@ -55,14 +57,22 @@ export class ClientProcess {
     return summary;
   }
 
+  /** The next message of a type. @throws CurlingError CURLING_CONNECTION_LOST, CURLING_TIMEOUT */
   #next(type: string): Promise<JsonObject> {
     return new Promise((resolve, reject) => {
       const ended = () => {
+        clearTimeout(timer);
         const text = `lab client ${this.#name} ended before it said "${type}"`;
         reject(new CurlingError('CURLING_CONNECTION_LOST', text));
       };
+      const timer = setTimeout(() => {
+        this.#child.off('exit', ended);
+        const text = `lab client ${this.#name} did not say "${type}" in ${ANSWER_MS_MAX} ms`;
+        reject(new CurlingError('CURLING_TIMEOUT', text));
+      }, ANSWER_MS_MAX);
       this.#child.once('exit', ended);
       this.#waiting.set(type, facts => {
+        clearTimeout(timer);
         this.#child.off('exit', ended);
         resolve(facts);
       });
@@ -73,8 +83,10 @@ export class ClientProcess {
     const type = String(message.type);
     if (type === 'progress') this.latest = message;
     if (type === 'lost') this.#lost = String(message.reason);
-    const waiting = this.#waiting.get(type);
-    this.#waiting.delete(type);
+    // A question that could not be carried out is answered with an error.
+    const answered = type === 'error' ? 'answer' : type;
+    const waiting = this.#waiting.get(answered);
+    this.#waiting.delete(answered);
     waiting?.(message);
   }
 }

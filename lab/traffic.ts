@@ -4,6 +4,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { CurlingError, messageOf } from '../common/errors.ts';
 import type { JsonObject } from '../common/qmp/messages.ts';
 import { CLIENT_ADDRESS, GUEST_ADDRESS, GUEST_MAC } from './addresses.ts';
 import { SERVICE_PORTS } from './client/control.ts';
@@ -111,9 +112,14 @@ export class Traffic {
     return traffic;
   }
 
-  /** Says something to the guest's services; see lab/guest/workload.c. */
-  tellGuest(command: string): Promise<JsonObject> {
-    return this.#control.ask(command);
+  /**
+   * Says something to the guest's services; see lab/guest/workload.c.
+   * @throws CurlingError CURLING_COMMAND_FAILED with what the guest or the connection to it said, CURLING_TIMEOUT
+   */
+  async tellGuest(command: string): Promise<JsonObject> {
+    const answer = await this.#control.ask(command);
+    if (typeof answer.error !== 'string') return answer;
+    throw new CurlingError('CURLING_COMMAND_FAILED', `${command}: ${answer.error}`);
   }
 
   /** Round trips from now on are counted under this name. */
@@ -141,9 +147,8 @@ export class Traffic {
 
   /** Ends all traffic and asks the oracle about everything that was seen outside since the start. */
   async finish(instants: readonly Instant[] = []): Promise<Outcome> {
-    await this.#pause();
+    const evidence = await this.#lastEvidence();
     const echo = (await this.echo.stop()) as unknown as EchoSummary;
-    const evidence = await this.#evidence();
     await Promise.all([this.#control.stop(), this.#records.stop(), this.#cas.stop()]);
     const captures = await Promise.all(this.#captures.map(capture => capture.stop()));
     const verdict = await observe(captures, this.#oracleOptions(instants), evidence);
@@ -165,6 +170,16 @@ export class Traffic {
     const { recordsRate, casIntervalUs } = this.#options;
     if (recordsRate > 0) await this.tellGuest('records stop');
     if (casIntervalUs > 0) await this.tellGuest('cas stop');
+  }
+
+  /** What the guest remembers; a guest that does not answer any more leaves the verdict inconclusive. */
+  async #lastEvidence(): Promise<Evidence> {
+    try {
+      await this.#pause();
+      return await this.#evidence();
+    } catch (error) {
+      return { incomplete: [`the guest does not answer: ${messageOf(error)}`] };
+    }
   }
 
   async #evidence(): Promise<Evidence> {

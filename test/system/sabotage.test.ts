@@ -1,0 +1,73 @@
+/**
+ * The observer can see: builds with one of the product's orderings broken on purpose are caught, every time. If one of
+ * these tests fails, none of the clean verdicts of the other tests means anything.
+ */
+import test from 'ava';
+import type { Verdict } from '../../lab/observer/oracle.ts';
+import { Traffic } from '../../lab/traffic.ts';
+import {
+  deploy,
+  protectedPair,
+  UNFIT,
+  untilRecords,
+  untilStopped,
+  untilSurvivor,
+} from './scenario.ts';
+
+const qemu = UNFIT ? test.serial.skip : test.serial;
+const TRAFFIC = { recordsRate: 500 };
+
+function offencesOf({ repeated, contradicted, uncommitted }: Verdict): number {
+  return repeated + contradicted + uncommitted;
+}
+
+qemu('output released before the acknowledgement is caught (needs root, qemu)', async t => {
+  const deployment = await deploy(t);
+  await deployment.startGuest('a');
+  const env = { CURLING_TEST_SABOTAGE: 'release-before-ack', CURLING_TEST_STOP_AT: 'resumed:60' };
+  const primary = await deployment.startCoordinator('a', { role: 'primary', peers: ['b'], env });
+  const traffic = await Traffic.start(deployment.lab, TRAFFIC);
+  await deployment.startCoordinator('b', { role: 'backup', peers: ['a'] });
+  await untilStopped(primary.pid!);
+  deployment.lab.kill('a');
+  await untilSurvivor(deployment, 'b');
+  await untilRecords(traffic, 50);
+  const { verdict } = await traffic.finish();
+  t.true(offencesOf(verdict) > 0);
+});
+
+qemu('an epoch sealed after the guest has run on is caught (needs root, qemu)', async t => {
+  const deployment = await deploy(t);
+  const env = { CURLING_TEST_SABOTAGE: 'seal-after-loaded' };
+  const traffic = await protectedPair(deployment, { primaryEnv: env, traffic: TRAFFIC });
+  await untilRecords(traffic, 500);
+  deployment.lab.kill('a');
+  await untilSurvivor(deployment, 'b');
+  await untilRecords(traffic, 50);
+  const { verdict } = await traffic.finish();
+  t.true(offencesOf(verdict) > 0);
+});
+
+qemu('an acknowledgement before the commit is caught (needs root, qemu)', async t => {
+  const deployment = await deploy(t);
+  const env = { CURLING_TEST_SABOTAGE: 'ack-before-commit' };
+  const traffic = await protectedPair(deployment, { backupEnv: env, traffic: TRAFFIC });
+  await untilRecords(traffic, 500);
+  deployment.lab.kill('a');
+  await untilSurvivor(deployment, 'b');
+  await untilRecords(traffic, 50);
+  const { verdict } = await traffic.finish();
+  t.true(offencesOf(verdict) > 0);
+});
+
+qemu('a promotion without the grant is caught (needs root, qemu)', async t => {
+  const deployment = await deploy(t);
+  const env = { CURLING_TEST_SABOTAGE: 'promote-without-grant' };
+  const traffic = await protectedPair(deployment, { backupEnv: env, traffic: TRAFFIC });
+  await untilRecords(traffic, 300);
+  await deployment.lab.cut('a', 'replication');
+  await untilSurvivor(deployment, 'b');
+  await untilRecords(traffic, 300);
+  const { verdict } = await traffic.finish();
+  t.true(offencesOf(verdict) > 0);
+});
