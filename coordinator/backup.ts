@@ -2,6 +2,7 @@
  * The backup role: admits a primary, keeps its checkpoints and a standby QEMU that has the shadow RAM mapped, and resumes
  * the guest when the arbitration says so.
  */
+import fs from 'node:fs';
 import path from 'node:path';
 import type { Clock } from '../common/clock.ts';
 import { CurlingError, messageOf } from '../common/errors.ts';
@@ -90,8 +91,12 @@ export class Backup {
     return this.#watch?.silentMs ?? 0;
   }
 
-  /** @throws CurlingError CURLING_SOCKET_IN_USE or CURLING_CONNECT */
+  /**
+   * Ends the standby that a coordinator before this one left, and lets primaries connect.
+   * @throws CurlingError CURLING_SOCKET_IN_USE or CURLING_CONNECT
+   */
   listen(): Promise<void> {
+    this.#endOrphan();
     return this.#listener.listen(this.#modules.config.listen);
   }
 
@@ -166,6 +171,15 @@ export class Backup {
     this.#sink = this.#sinkOf(this.#store);
   }
 
+  #endOrphan(): void {
+    const { config, identity } = this.#modules;
+    const pid = identity.current.standbyPid;
+    identity.setStandby(null);
+    if (pid === null || !commandLineOf(pid).includes(qmpPathOf(config))) return;
+    this.#modules.log.warn({ pid }, 'ending the standby QEMU of a coordinator before this one');
+    process.kill(pid, 'SIGKILL');
+  }
+
   async #endStandby(): Promise<void> {
     const standby = this.#standby;
     this.#standby = undefined;
@@ -203,7 +217,7 @@ export class Backup {
     const standby = await Standby.start({
       argv: config.standbyCommand,
       memory: { mainBlock: MAIN_BLOCK, ramBytes: mainBytes, shadowPath },
-      qmpPath: path.join(config.runDir, 'standby.qmp'),
+      qmpPath: qmpPathOf(config),
       incomingPath: path.join(config.runDir, 'incoming.sock'),
       logPath: path.join(config.runDir, 'qemu.log'),
     });
@@ -260,5 +274,19 @@ export class Backup {
     this.#watch?.stop();
     this.#watch = undefined;
     this.#listener.session?.bye(reason);
+  }
+}
+
+/** The monitor of the standby, and of the guest that it becomes. */
+export function qmpPathOf(config: CoordinatorConfig): string {
+  return path.join(config.runDir, 'standby.qmp');
+}
+
+/** The arguments of a process, empty when there is none. */
+function commandLineOf(pid: number): string {
+  try {
+    return fs.readFileSync(`/proc/${pid}/cmdline`, 'utf8');
+  } catch {
+    return '';
   }
 }

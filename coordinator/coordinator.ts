@@ -19,7 +19,7 @@ import { type HostState, unresolved } from './arbitration/host-state.ts';
 import { newIdentity } from './arbitration/incarnation.ts';
 import type { Register, SwapRequest } from './arbitration/register.ts';
 import type { WitnessClient } from './arbitration/witness-client.ts';
-import { Backup } from './backup.ts';
+import { Backup, qmpPathOf } from './backup.ts';
 import type { CoordinatorConfig } from './config.ts';
 import type { IdentityFile } from './identity.ts';
 import { Primary } from './primary.ts';
@@ -108,12 +108,7 @@ export class Coordinator extends EventEmitter<CoordinatorEvents> {
    */
   static async start(modules: CoordinatorModules): Promise<Coordinator> {
     const { config, identity, witness, proxy } = modules;
-    const guestPath = identity.guestIntact ? identity.current.guest!.qmpPath : config.qmpPath;
-    const qmp = guestPath === undefined ? undefined : await QmpClient.connect(guestPath);
-    if (qmp && !identity.guestIntact) {
-      identity.renew(newIdentity());
-      identity.setGuest(guestPath!);
-    }
+    const qmp = await findGuest(config, identity);
     if (qmp) await endColo(qmp);
     const { epoch } = await proxy.status();
     const me = { host: config.host, incarnation: identity.current.incarnation };
@@ -351,7 +346,7 @@ export class Coordinator extends EventEmitter<CoordinatorEvents> {
       // The grant is ours, so output may be free before the guest says its first word.
       const [standby] = await Promise.all([this.backup.resume(epoch), proxy.bypass()]);
       this.primary.attach(standby.qmp);
-      identity.setGuest(`${config.runDir}/standby.qmp`);
+      identity.setGuest(qmpPathOf(config));
       this.#recordFailover(epoch, clock.now() - this.#grantedAtMs);
       this.#queue.push({ type: 'resumed' });
     } catch (error) {
@@ -436,4 +431,26 @@ export class Coordinator extends EventEmitter<CoordinatorEvents> {
       log.error(`the proxy does not obey: ${messageOf(error)}`);
     }
   }
+}
+
+/**
+ * The monitor of the guest that runs here, if one does: the one that ran before this process was started again, which
+ * goes on under the same incarnation, or the one that the command line names, under a new one.
+ */
+async function findGuest(
+  config: CoordinatorConfig,
+  identity: IdentityFile,
+): Promise<QmpClient | undefined> {
+  if (identity.guestIntact) {
+    try {
+      return await QmpClient.connect(identity.current.guest!.qmpPath);
+    } catch (error) {
+      if (asCurlingError(error).code !== 'CURLING_CONNECT') throw error;
+    }
+  }
+  identity.renew(newIdentity());
+  if (config.qmpPath === undefined) return undefined;
+  const qmp = await QmpClient.connect(config.qmpPath);
+  identity.setGuest(config.qmpPath);
+  return qmp;
 }
