@@ -7,6 +7,7 @@
  * next event is taken; those that only send something are not waited for.
  */
 import { EventEmitter } from 'node:events';
+import fastq from 'fastq';
 import type { Clock } from '../common/clock.ts';
 import { asCurlingError, CurlingError, messageOf } from '../common/errors.ts';
 import type { Logger } from '../common/log.ts';
@@ -68,6 +69,14 @@ const EVENT_OF: Record<HostNotice, string> = {
   dropped: 'EMPTY',
 };
 
+/** What an operator should look at soon: nobody else holds this machine's state. */
+const LOUD: ReadonlySet<HostNotice> = new Set([
+  'unprotected',
+  'protection-failed',
+  'resume-failed',
+  'halted',
+]);
+
 export class Coordinator extends EventEmitter<CoordinatorEvents> {
   readonly primary: Primary;
   readonly backup: Backup;
@@ -76,19 +85,21 @@ export class Coordinator extends EventEmitter<CoordinatorEvents> {
   #state: HostState;
   #reason = 'starting';
   #since = new Date();
-  readonly #queue: HostEvent[] = [];
-  #busy = false;
+  readonly #queue: fastq.queue<HostEvent>;
   #retryTimer: NodeJS.Timeout | undefined;
   #doubtTimer: NodeJS.Timeout | undefined;
   #suspicion:
     | { reason: string; at: Date; atMs: number; silentMs: number; from: string }
     | undefined;
   #grantedAtMs = 0;
+  /** The guest that was told to end and has not yet. */
+  #ending: QmpClient | undefined;
 
   private constructor(modules: CoordinatorModules, state: HostState) {
     super();
     this.#modules = modules;
     this.#state = state;
+    this.#queue = fastq((event: HostEvent, taken) => this.#take(event, taken), 1);
     const shared = {
       ...modules,
       state: () => this.#state,
@@ -153,7 +164,6 @@ export class Coordinator extends EventEmitter<CoordinatorEvents> {
   /** Takes an event; at once when nothing else is being done. */
   dispatch(event: HostEvent): void {
     this.#queue.push(event);
-    if (!this.#busy) void this.#drain();
   }
 
   /** The operator wants protection, or wants it to end. */
@@ -185,19 +195,26 @@ export class Coordinator extends EventEmitter<CoordinatorEvents> {
     this.#modules.proxy.close();
   }
 
-  async #drain(): Promise<void> {
-    this.#busy = true;
-    for (let event = this.#queue.shift(); event; event = this.#queue.shift()) {
-      this.#note(event);
-      const before = this.#state;
-      const step = reduce(before, event, newIdentity);
-      this.#state = step.state;
-      const done = this.#performAll(step.actions);
-      if (done) await done;
+  /** Takes one event to its end; called by the queue, one at a time. */
+  #take(event: HostEvent, taken: (error: Error | null) => void): void {
+    this.#note(event);
+    const before = this.#state;
+    const step = reduce(before, event, newIdentity);
+    this.#state = step.state;
+    const finish = () => {
       if (before.name !== this.#state.name) this.#changed(before);
       this.#after();
-    }
-    this.#busy = false;
+      taken(null);
+    };
+    const performed = this.#performAll(step.actions);
+    if (performed) performed.catch(error => this.#failed(error)).then(finish);
+    else finish();
+  }
+
+  /** An action that could not be done; whatever it was, output stays held. */
+  #failed(error: unknown): void {
+    this.#modules.log.fatal({ code: asCurlingError(error).code }, messageOf(error));
+    this.#explain(messageOf(error));
   }
 
   /** Performs actions in order; returns a promise only when one of them has to be waited for. */
@@ -313,7 +330,7 @@ export class Coordinator extends EventEmitter<CoordinatorEvents> {
   }
 
   #doubt(): void {
-    if (['PROT', 'BACK', 'SOLO'].includes(this.#state.name) && !this.#busy) {
+    if (['PROT', 'BACK', 'SOLO'].includes(this.#state.name) && this.#queue.idle()) {
       this.dispatch({ type: 'doubt', reason: 'a look from time to time' });
     }
   }
@@ -377,7 +394,8 @@ export class Coordinator extends EventEmitter<CoordinatorEvents> {
 
   /** Another host owns the machine: the guest here ends for good, and its output with it. */
   async #stopGuest(): Promise<void> {
-    const qmp = this.primary.guest;
+    const qmp = this.#ending ?? this.primary.guest;
+    this.#ending = qmp;
     this.primary.detach();
     if (qmp && !qmp.closedBy) {
       const ended = new Promise<void>(resolve => qmp.once('close', () => resolve()));
@@ -385,6 +403,7 @@ export class Coordinator extends EventEmitter<CoordinatorEvents> {
       await Promise.race([ended, new Promise(resolve => setTimeout(resolve, 2_000).unref())]);
       if (!qmp.closedBy) return this.#explain('the guest does not end; its output stays held');
     }
+    this.#ending = undefined;
     this.#queue.push({ type: 'guest-stopped' });
   }
 
@@ -403,6 +422,7 @@ export class Coordinator extends EventEmitter<CoordinatorEvents> {
   #notify(notice: HostNotice, reason: string): void {
     const { vm, me, generation } = this.#state;
     this.#explain(reason);
+    if (LOUD.has(notice)) this.#modules.log.warn({ notice, generation }, reason);
     const record = notice === 'failed-over' ? (this.failovers.at(-1) ?? {}) : {};
     this.emit('event', EVENT_OF[notice], { vm, host: me.host, generation, reason, ...record });
   }

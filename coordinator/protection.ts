@@ -27,6 +27,9 @@ import type { Sabotage } from './sabotage.ts';
 import { CheckpointSchedule, type ScheduleOptions } from './schedule.ts';
 import type { StopAt, StopPoint } from './test-stop.ts';
 
+/** 256 KiB: the backup reads the first pages of a usual checkpoint while the last ones are still being staged. */
+const CHUNK_PAGES = 64;
+
 export interface ProtectionHandlers {
   /** The guest is stopped and its full copy, epoch `epoch`, is staged: hold output, then call begin(). */
   snapshot(epoch: number): void;
@@ -108,6 +111,7 @@ export class Protection {
     const { link } = modules;
     this.#staging = new Staging({
       poolBytes: options.stagingBytesMax,
+      chunkPages: CHUNK_PAGES,
       onChunk: chunk => {
         link.chunk(chunk, () => this.#staging.recycle(chunk));
         this.pass('pages-sent');
@@ -244,8 +248,8 @@ export class Protection {
     this.#replyAtMs = now;
     this.#bytesBefore = this.#staging.counters.dataBytes;
     this.#schedule?.stopped(now);
+    this.#session.reply(); // first: the guest's output waits for what QEMU does now
     this.#modules.link.beginCheckpoint(this.#taken);
-    this.#session.reply();
     this.pass('replied');
   }
 
