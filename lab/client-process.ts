@@ -57,8 +57,13 @@ export class ClientProcess {
     return summary;
   }
 
+  /** The summary of a client that ends by itself. */
+  ended(timeoutMs: number): Promise<JsonObject> {
+    return this.#next('summary', timeoutMs);
+  }
+
   /** The next message of a type. @throws CurlingError CURLING_CONNECTION_LOST, CURLING_TIMEOUT */
-  #next(type: string): Promise<JsonObject> {
+  #next(type: string, timeoutMs = ANSWER_MS_MAX): Promise<JsonObject> {
     return new Promise((resolve, reject) => {
       const ended = () => {
         clearTimeout(timer);
@@ -67,9 +72,9 @@ export class ClientProcess {
       };
       const timer = setTimeout(() => {
         this.#child.off('exit', ended);
-        const text = `lab client ${this.#name} did not say "${type}" in ${ANSWER_MS_MAX} ms`;
+        const text = `lab client ${this.#name} did not say "${type}" in ${timeoutMs} ms`;
         reject(new CurlingError('CURLING_TIMEOUT', text));
-      }, ANSWER_MS_MAX);
+      }, timeoutMs);
       this.#child.once('exit', ended);
       this.#waiting.set(type, facts => {
         clearTimeout(timer);

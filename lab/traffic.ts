@@ -34,6 +34,8 @@ export interface TrafficOptions {
   casIntervalUs?: number;
   /** Pages dirtied per second over 16 MiB; 0 for none. Default 0. */
   dirtyRate?: number;
+  /** Further traffic that the observer does not see, as a pcap-filter(7) expression. */
+  notCaptured?: string;
 }
 
 /** What the outside saw, from the first frame to the last. */
@@ -75,7 +77,9 @@ export class Traffic {
 
   /** Starts captures first, then everything that talks. */
   static async start(lab: Lab, options: TrafficOptions = {}): Promise<Traffic> {
+    const { notCaptured = '' } = options;
     const full = {
+      notCaptured,
       recordsRate: 200,
       echoRate: 50,
       casIntervalUs: 20_000,
@@ -91,7 +95,7 @@ export class Traffic {
           port,
           file: join(lab.lan.runDir, `${port}.pcap`),
           frameBytesMax: FRAME_BYTES_MAX,
-          filter: NOT_CONTROL,
+          filter: notCaptured ? `${NOT_CONTROL} and not (${notCaptured})` : NOT_CONTROL,
         }),
       ),
     );

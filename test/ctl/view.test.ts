@@ -1,0 +1,107 @@
+import test from 'ava';
+import { CurlingError } from '../../common/errors.ts';
+import type { CoordinatorStatus } from '../../coordinator/status.ts';
+import { bytesText, headline, statusExit, statusLines, statusScreen } from '../../ctl/view.ts';
+
+const NOTHING = { count: 0, p50: 0, p90: 0, p99: 0, max: 0 };
+
+function status(change: Partial<CoordinatorStatus> = {}): CoordinatorStatus {
+  return {
+    vm: 'web',
+    host: 'kvm1',
+    state: 'PROT',
+    protected: true,
+    role: 'primary',
+    generation: 4,
+    incarnation: '0'.repeat(32),
+    peer: 'kvm2',
+    reason: 'by kvm2',
+    since: '2026-11-23T06:40:11.000Z',
+    epoch: { taken: 18231, committed: 18230, released: 18230 },
+    checkpoint: {
+      mode: 'output',
+      pauseMs: { count: 9, p50: 2.1, p90: 3, p99: 4.1, max: 5 },
+      commitMs: { count: 9, p50: 1, p90: 2, p99: 3, max: 4 },
+      bytesP50: 6_500_000,
+      bytesTotal: 65_000_000,
+      inFlight: 1,
+      guestWaits: 0,
+      windowClosed: 0,
+    },
+    proxy: { connected: true, state: 'hold', heldFrames: 37, heldBytes: 41_984, bytesMax: 2 ** 26 },
+    peerRttMs: 0.3,
+    witness: { reachable: true, store: null },
+    failovers: [],
+    warnings: [],
+    ...change,
+  };
+}
+
+const SOLO = status({ vm: 'db', state: 'SOLO', protected: false, peer: null, reason: 'no backup' });
+
+test('the status of a protected machine says what an operator looks for', t => {
+  const text = statusLines(status()).join('\n');
+  t.regex(text, /^web\s+primary on kvm1 → kvm2\s+PROTECTED\s+epoch 18231 {3}lag 1$/m);
+  t.regex(text, /hold, 37 frames \/ 41\.0 KiB held \(limit 64\.0 MiB\)/);
+  t.regex(text, /pause p50 2\.1 ms {2}p99 4\.1 ms/);
+  t.regex(text, /witness reachable/);
+});
+
+test('the worst machine comes first, a coordinator that does not answer before all', t => {
+  const error = new CurlingError('CURLING_CONNECT', 'nobody there');
+  const screen = statusScreen([
+    { socket: 'a', status: status() },
+    { socket: 'b', status: SOLO },
+    { socket: 'c', error },
+  ]);
+  const places = ['c: no answer', 'db ', 'web '].map(word => screen.indexOf(word));
+  t.deepEqual(
+    places,
+    [...places].sort((a, b) => a - b),
+  );
+  t.true(places.every(place => place >= 0));
+});
+
+test('the exit status tells protected, unprotected, absent and silent apart', t => {
+  const error = new CurlingError('CURLING_CONNECT', 'nobody there');
+  t.is(statusExit([{ socket: 'a', status: status() }]), 0);
+  t.is(statusExit([{ socket: 'a', status: status({ state: 'BACK', protected: false }) }]), 0);
+  t.is(
+    statusExit([
+      { socket: 'a', status: status() },
+      { socket: 'b', status: SOLO },
+    ]),
+    1,
+  );
+  t.is(statusExit([]), 3);
+  t.is(
+    statusExit([
+      { socket: 'a', status: status() },
+      { socket: 'b', error },
+    ]),
+    4,
+  );
+});
+
+test('every state has a word, and only a pair ranks as well', t => {
+  const words = ['PROT', 'PRES', 'SOLO', 'SYNC', 'SRES', 'BACK', 'FROZ', 'HALT', 'JOIN'].map(
+    state => headline(status({ state, protected: state === 'PROT' })),
+  );
+  t.deepEqual(
+    words.filter(({ rank }) => rank === 3).map(({ word }) => word),
+    ['PROTECTED', 'STANDING BY'],
+  );
+});
+
+test('nothing measured is a dash, sizes have binary units', t => {
+  const empty = { ...status().checkpoint, pauseMs: NOTHING };
+  t.notRegex(statusLines(status({ checkpoint: empty })).join('\n'), /pause/);
+  t.deepEqual([0, 1023, 1024, 1536, 2 ** 20, 150 * 2 ** 30].map(bytesText), [
+    '0 B',
+    '1023 B',
+    '1.0 KiB',
+    '1.5 KiB',
+    '1.0 MiB',
+    '150 GiB',
+  ]);
+});
