@@ -18,6 +18,7 @@ import { type CurlingError, messageOf } from '../common/errors.ts';
 import type { Logger } from '../common/log.ts';
 import type { QmpClient } from '../common/qmp/client.ts';
 import type { GuestLayout } from './checkpoint/layout.ts';
+import type { PageChunk } from './checkpoint/page-chunk.ts';
 import { Staging } from './checkpoint/staging.ts';
 import { Meter } from './meter.ts';
 import type { ProxyClient } from './proxy-client.ts';
@@ -29,6 +30,8 @@ import type { StopAt, StopPoint } from './test-stop.ts';
 
 /** 256 KiB: the backup reads the first pages of a usual checkpoint while the last ones are still being staged. */
 const CHUNK_PAGES = 64;
+/** 4 MiB: a larger checkpoint is sent while the rest of it is still being staged. */
+const DEFERRED_CHUNKS_MAX = 16;
 
 export interface ProtectionHandlers {
   /** The guest is stopped and its full copy, epoch `epoch`, is staged: hold output, then call begin(). */
@@ -101,6 +104,8 @@ export class Protection {
   #pendingEpoch = -1;
   #bytesBefore = 0;
   #timer: NodeJS.Timeout | undefined;
+  /** Chunks that are staged and not sent. */
+  readonly #waitingChunks: PageChunk[] = [];
   /** When the checkpoints in flight were staged, oldest first. */
   readonly #stagedAtMs: { epoch: number; atMs: number }[] = [];
 
@@ -108,14 +113,10 @@ export class Protection {
     this.#modules = modules;
     this.#options = options;
     this.#taken = options.epoch;
-    const { link } = modules;
     this.#staging = new Staging({
       poolBytes: options.stagingBytesMax,
       chunkPages: CHUNK_PAGES,
-      onChunk: chunk => {
-        link.chunk(chunk, () => this.#staging.recycle(chunk));
-        this.pass('pages-sent');
-      },
+      onChunk: chunk => this.#onChunk(chunk),
     });
     this.#session = new ColoSession({
       qmp: modules.qmp,
@@ -206,6 +207,21 @@ export class Protection {
     this.#phase = 'ended';
     clearTimeout(this.#timer);
     await this.#session.end();
+  }
+
+  /** Pages of a small checkpoint wait until the guest runs on: sending costs time that it would stand still. */
+  #onChunk(chunk: PageChunk): void {
+    this.#waitingChunks.push(chunk);
+    const small = this.#waitingChunks.length <= DEFERRED_CHUNKS_MAX;
+    if (this.#phase === 'active' && small && !this.#staging.starved) return;
+    this.#sendChunks();
+  }
+
+  #sendChunks(): void {
+    for (const chunk of this.#waitingChunks.splice(0)) {
+      this.#modules.link.chunk(chunk, () => this.#staging.recycle(chunk));
+      this.pass('pages-sent');
+    }
   }
 
   #onLayout(layout: GuestLayout): void {
@@ -309,6 +325,7 @@ export class Protection {
   }
 
   #send(device: Buffer): void {
+    this.#sendChunks();
     this.#modules.link.device(device);
     this.pass('device-sent');
     this.#modules.link.commit();

@@ -12,12 +12,12 @@ export const STOP_POINTS = [
   'stopped',
   /** The epoch is sealed, the checkpoint is not staged or just is. */
   'sealed',
-  /** The first pages went to the backup. */
-  'pages-sent',
   /** The checkpoint is staged. */
   'staged',
-  /** The guest runs on; neither device state nor commit record is sent. */
+  /** The guest runs on; nothing of the checkpoint is sent yet, unless it is a large one. */
   'resumed',
+  /** The first pages are sent. */
+  'pages-sent',
   /** The device state is sent, the commit record is not. */
   'device-sent',
   /** The commit record is sent. */

@@ -89,6 +89,7 @@ export function failures(facts: Facts): string[] {
   if (connectionsLost > 0) wrong.push(`${connectionsLost} connections were lost`);
   if (records === 0) wrong.push('no record was seen outside: nothing was tested');
   if (failovers.length < 2) wrong.push(`${failovers.length} of 2 failovers happened`);
+  if (facts.offences.length > 0 && wrong.length === 0) wrong.push(...facts.offences);
   wrong.push(...facts.inconclusive.map(text => `the observer cannot be sure: ${text}`));
   return wrong;
 }

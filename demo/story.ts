@@ -6,12 +6,16 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { QmpClient } from '../common/qmp/client.ts';
 import { describeGuest } from '../coordinator/qemu/guest-description.ts';
 import type { CoordinatorStatus, FailoverRecord } from '../coordinator/status.ts';
+import { GUEST_ADDRESS } from '../lab/addresses.ts';
+import { SERVICE_PORTS } from '../lab/client/control.ts';
+import type { EchoSummary } from '../lab/client/echo.ts';
 import type { Percentiles } from '../lab/client/round-trips.ts';
 import { wallMs } from '../lab/client/wall-clock.ts';
+import { ClientProcess } from '../lab/client-process.ts';
 import { Deployment } from '../lab/deployment.ts';
 import type { Instant } from '../lab/observer/gap-judge.ts';
 import type { Verdict } from '../lab/observer/oracle.ts';
-import { type Outcome, Traffic, type TrafficOptions } from '../lab/traffic.ts';
+import { type Outcome, Traffic } from '../lab/traffic.ts';
 import { addOutcome, type Facts, failoverFacts, type Percentile } from './facts.ts';
 import type { Picture, Screen } from './view.ts';
 
@@ -26,7 +30,8 @@ interface Failover {
   record: FailoverRecord;
 }
 
-const LIGHT = { recordsRate: 0, casIntervalUs: 0, echoRate: 10 };
+/** Echoes a second. */
+const LIGHT_RATE = 10;
 
 export class Story {
   readonly #screen: Screen;
@@ -135,23 +140,27 @@ export class Story {
     return record;
   }
 
-  /** Echo alone, for the round trip at light load. */
+  /** Echo alone, and nobody captures: the round trip at light load. */
   async #light(phase: string, ms: number): Promise<Percentile> {
-    const traffic = await this.#talk(LIGHT);
     this.#say(phase);
-    await traffic.label('light');
+    const to = `${GUEST_ADDRESS}:${SERVICE_PORTS.echo}`;
+    const args = ['--to', to, '--rate', String(LIGHT_RATE), '--progress', '0'];
+    const client = await ClientProcess.start(this.#deployment.lab.client, 'echo', args);
+    await client.ask('label light');
     await sleep(ms);
-    return percentile((await this.#hush(traffic)).echo.labels.light);
+    const echo = (await client.stop()) as unknown as EchoSummary;
+    if (echo.wrongBytes > 0) this.#facts.offences.push(`${echo.wrongBytes} wrong bytes of an echo`);
+    return percentile(echo.labels.light);
   }
 
-  async #talk(options: TrafficOptions = {}): Promise<Traffic> {
-    const traffic = await Traffic.start(this.#deployment.lab, options);
+  async #talk(): Promise<Traffic> {
+    const traffic = await Traffic.start(this.#deployment.lab);
     this.#traffic = traffic;
     return traffic;
   }
 
   /** Ends the traffic and adds the observer's verdict. */
-  async #hush(traffic: Traffic, instants: Instant[] = []): Promise<Outcome> {
+  async #hush(traffic: Traffic, instants: Instant[]): Promise<Outcome> {
     this.#say('asking the observer what was seen outside');
     const outcome = await traffic.finish(instants);
     this.#traffic = undefined;
