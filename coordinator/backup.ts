@@ -49,6 +49,7 @@ export class Backup {
   #standbyBytes = 0;
   #watch: Watch | undefined;
   #saidBye = false;
+  #farewell: NodeJS.Timeout | undefined;
 
   constructor(modules: BackupModules) {
     this.#modules = modules;
@@ -198,6 +199,8 @@ export class Backup {
     }
     this.#mayReceive();
     this.#saidBye = false;
+    // What the one before said is not about this one.
+    clearTimeout(this.#farewell);
     this.#watch?.stop();
     this.#modules.explain(`receives the full copy of ${hello.vm} from ${hello.host}`);
   }
@@ -267,7 +270,7 @@ export class Backup {
     if (!this.#saidBye) return this.#suspect(reason);
     this.#watch?.stop();
     dispatch({ type: 'doubt', reason });
-    setTimeout(() => this.#suspect(reason), FAREWELL_MS).unref();
+    this.#farewell = setTimeout(() => this.#suspect(reason), FAREWELL_MS).unref();
   }
 
   #endSession(reason: string): void {

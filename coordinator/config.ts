@@ -118,6 +118,7 @@ export const COORDINATOR: CommandSpec = {
   ],
 };
 
+const LOG_LEVELS = ['error', 'warn', 'info', 'debug'];
 const NAME = /^[A-Za-z0-9_.-]{1,64}$/;
 
 /**
@@ -171,12 +172,19 @@ export function coordinatorConfig(line: CommandLine): CoordinatorConfig {
       bytesMax: wholeNumber('in-flight-mib', value['in-flight-mib'], 1, 65_536) * 2 ** 20,
     },
     stagingBytesMax: wholeNumber('staging-mib', value['staging-mib'], 2, 65_536) * 2 ** 20,
-    logLevel: text(value['log-level']) ?? 'info',
+    logLevel: logLevel(value['log-level']),
   };
 }
 
 function text(value: unknown): string | undefined {
   return typeof value === 'string' ? value : undefined;
+}
+
+function logLevel(value: unknown): string {
+  const level = text(value) ?? 'info';
+  if (LOG_LEVELS.includes(level)) return level;
+  const expected = `one of ${LOG_LEVELS.join(', ')}`;
+  throw new CurlingError('CURLING_USAGE', `--log-level: expected ${expected}, got ${level}`);
 }
 
 function named(option: string, name: string): string {

@@ -34,6 +34,8 @@ import type { StopAt } from './test-stop.ts';
 const RETRY_MS = 100;
 /** How often the register is read although nothing asks for it. */
 const DOUBT_MS = 2_000;
+/** How often a new proxy is told to hold before that is an error. */
+const HOLD_ATTEMPTS = 20;
 /** Failovers that the status remembers. */
 const FAILOVERS_MAX = 100;
 
@@ -92,8 +94,7 @@ export class Coordinator extends EventEmitter<CoordinatorEvents> {
     | { reason: string; at: Date; atMs: number; silentMs: number; from: string }
     | undefined;
   #grantedAtMs = 0;
-  /** The guest that was told to end and has not yet. */
-  #ending: QmpClient | undefined;
+  #closed = false;
 
   private constructor(modules: CoordinatorModules, state: HostState) {
     super();
@@ -118,8 +119,18 @@ export class Coordinator extends EventEmitter<CoordinatorEvents> {
    *   monitor), CURLING_FENCED when a guest runs here that another host owns: it is stopped first.
    */
   static async start(modules: CoordinatorModules): Promise<Coordinator> {
-    const { config, identity, witness, proxy } = modules;
+    const { config, identity } = modules;
     const qmp = await findGuest(config, identity);
+    try {
+      return await Coordinator.#start(modules, qmp);
+    } catch (error) {
+      qmp?.close();
+      throw error;
+    }
+  }
+
+  static async #start(modules: CoordinatorModules, qmp: QmpClient | undefined) {
+    const { config, identity, witness, proxy } = modules;
     if (qmp) await endColo(qmp);
     const { epoch } = await proxy.status();
     const me = { host: config.host, incarnation: identity.current.incarnation };
@@ -141,8 +152,13 @@ export class Coordinator extends EventEmitter<CoordinatorEvents> {
     );
     const coordinator = new Coordinator(modules, step.state);
     if (qmp) coordinator.primary.attach(qmp);
-    await coordinator.backup.listen();
-    await coordinator.#performAll(step.actions);
+    try {
+      await coordinator.backup.listen();
+      await coordinator.#performAll(step.actions);
+    } catch (error) {
+      await coordinator.close();
+      throw error;
+    }
     coordinator.#doubtTimer = setInterval(() => coordinator.#doubt(), DOUBT_MS);
     coordinator.#after();
     return coordinator;
@@ -163,6 +179,7 @@ export class Coordinator extends EventEmitter<CoordinatorEvents> {
 
   /** Takes an event; at once when nothing else is being done. */
   dispatch(event: HostEvent): void {
+    if (this.#closed) return;
     this.#queue.push(event);
   }
 
@@ -187,9 +204,10 @@ export class Coordinator extends EventEmitter<CoordinatorEvents> {
 
   /** Ends this process's work. A guest that runs here runs on, and its output stays as it is: held or free. */
   async close(): Promise<void> {
+    this.#closed = true;
     clearInterval(this.#doubtTimer);
     clearTimeout(this.#retryTimer);
-    this.primary.close();
+    await this.primary.close();
     await this.backup.close();
     this.#modules.witness.close();
     this.#modules.proxy.close();
@@ -261,7 +279,7 @@ export class Coordinator extends EventEmitter<CoordinatorEvents> {
 
   /** What has to follow every event: another attempt when something is unresolved, a look for a backup. */
   #after(): void {
-    if (unresolved(this.#state) && !this.#retryTimer) {
+    if (unresolved(this.#state) && !this.#retryTimer && !this.#closed) {
       this.#retryTimer = setTimeout(() => {
         this.#retryTimer = undefined;
         if (unresolved(this.#state)) this.dispatch({ type: 'retry' });
@@ -357,11 +375,13 @@ export class Coordinator extends EventEmitter<CoordinatorEvents> {
   }
 
   async #resume(epoch: number): Promise<void> {
-    const { proxy, clock, identity, config } = this.#modules;
+    const { proxy, clock, identity, config, log } = this.#modules;
     this.#grantedAtMs = clock.now();
     try {
-      // The grant is ours, so output may be free before the guest says its first word.
-      const [standby] = await Promise.all([this.backup.resume(epoch), proxy.bypass()]);
+      // The grant is ours, so output may be free before the guest says its first word. A proxy that is not there is told
+      // when it is back.
+      const opened = proxy.bypass().catch(error => log.error(`bypass: ${messageOf(error)}`));
+      const [standby] = await Promise.all([this.backup.resume(epoch), opened]);
       this.primary.attach(standby.qmp);
       identity.setGuest(qmpPathOf(config));
       this.#recordFailover(epoch, clock.now() - this.#grantedAtMs);
@@ -394,16 +414,15 @@ export class Coordinator extends EventEmitter<CoordinatorEvents> {
 
   /** Another host owns the machine: the guest here ends for good, and its output with it. */
   async #stopGuest(): Promise<void> {
-    const qmp = this.#ending ?? this.primary.guest;
-    this.#ending = qmp;
-    this.primary.detach();
+    const qmp = this.primary.guest;
+    this.primary.leave();
     if (qmp && !qmp.closedBy) {
       const ended = new Promise<void>(resolve => qmp.once('close', () => resolve()));
       qmp.execute('quit').catch(() => {});
       await Promise.race([ended, new Promise(resolve => setTimeout(resolve, 2_000).unref())]);
       if (!qmp.closedBy) return this.#explain('the guest does not end; its output stays held');
     }
-    this.#ending = undefined;
+    this.primary.detach();
     this.#queue.push({ type: 'guest-stopped' });
   }
 
@@ -445,10 +464,23 @@ export class Coordinator extends EventEmitter<CoordinatorEvents> {
     const { proxy, log } = this.#modules;
     try {
       if (this.#state.name === 'SOLO' && this.#state.running) return await proxy.bypass();
-      await proxy.discard();
-      await proxy.hold((this.primary.protection?.takenEpoch ?? 0) + 1);
+      await this.#holdEmptied();
     } catch (error) {
       log.error(`the proxy does not obey: ${messageOf(error)}`);
+    }
+  }
+
+  /** Opens the next epoch in a proxy that holds nothing; the guest may speak between the two commands. */
+  async #holdEmptied(): Promise<void> {
+    const { proxy } = this.#modules;
+    for (let attempt = 1; ; attempt++) {
+      await proxy.discard();
+      try {
+        return await proxy.hold((this.primary.protection?.takenEpoch ?? 0) + 1);
+      } catch (error) {
+        if (asCurlingError(error).code !== 'CURLING_EPOCH' || attempt === HOLD_ATTEMPTS)
+          throw error;
+      }
     }
   }
 }

@@ -27,21 +27,27 @@ await runProgram(COORDINATOR, async line => {
     config.witness,
     config.witnessStore === undefined ? {} : { store: config.witnessStore },
   );
-  let server: QmpServer | undefined;
+  let begin!: (parts: Parts) => void;
+  const started = new Promise<Parts>(resolve => {
+    begin = resolve;
+  });
+  const server = controlServer(started, config, witness);
   let coordinator: Coordinator | undefined;
   let proxy: ProxyClient | undefined;
   try {
+    // First of all: whoever serves this socket already must not lose its files or its standby to this process.
+    await server.listen(config.controlPath);
     proxy = await ProxyClient.connect(config.proxyPath);
     const clock = monotonicClock;
     const modules = { config, clock, log, proxy, witness, identity, sabotage, stopAt };
     coordinator = await Coordinator.start(modules);
-    server = controlServer(coordinator, config, proxy, witness);
-    await server.listen(config.controlPath);
+    coordinator.on('event', (name, data) => server.emit(name, data));
+    begin({ coordinator, proxy });
     log.info({ state: coordinator.state.name }, 'serving');
     const signal = await untilTerminated();
     log.info({ signal }, 'ending; the guest, if it runs here, runs on');
   } finally {
-    await server?.close();
+    await server.close();
     await coordinator?.close();
     witness.close();
     proxy?.close();
@@ -49,31 +55,38 @@ await runProgram(COORDINATOR, async line => {
   return EXIT.ok;
 });
 
+interface Parts {
+  coordinator: Coordinator;
+  proxy: ProxyClient;
+}
+
+/** @param started Gives the parts once they have started: commands wait for them. */
 function controlServer(
-  coordinator: Coordinator,
+  started: Promise<Parts>,
   config: CoordinatorConfig,
-  proxy: ProxyClient,
   witness: WitnessClient,
 ): QmpServer {
-  const server = new QmpServer({
+  const own = async (args: JsonObject) => {
+    checkVm(config, args);
+    return (await started).coordinator;
+  };
+  return new QmpServer({
     program: 'curling-coordinator',
     commands: {
-      'query-status': () => report(coordinator, config, proxy, witness),
-      protect: args => forThisVm(config, args, () => coordinator.want(true)),
-      unprotect: args => forThisVm(config, args, () => coordinator.want(false)),
-      failover: args => forThisVm(config, args, () => coordinator.failover()),
+      'query-status': async () => {
+        const { coordinator, proxy } = await started;
+        return report(coordinator, config, proxy, witness);
+      },
+      protect: async args => (await own(args)).want(true),
+      unprotect: async args => (await own(args)).want(false),
+      failover: async args => (await own(args)).failover(),
     },
   });
-  coordinator.on('event', (name, data) => server.emit(name, data));
-  return server;
 }
 
 /** Commands that change something name the machine, so that none is meant for another one. */
-function forThisVm(config: CoordinatorConfig, args: JsonObject, act: () => void): JsonObject {
-  if (args.vm !== config.vm) {
-    const text = `expected "vm": "${config.vm}", got ${JSON.stringify(args.vm) ?? 'nothing'}`;
-    throw new CurlingError('CURLING_STATE', text);
-  }
-  act();
-  return {};
+function checkVm(config: CoordinatorConfig, args: JsonObject): void {
+  if (args.vm === config.vm) return;
+  const text = `expected "vm": "${config.vm}", got ${JSON.stringify(args.vm) ?? 'nothing'}`;
+  throw new CurlingError('CURLING_STATE', text);
 }

@@ -89,9 +89,14 @@ export class Primary {
     return this.#qmp;
   }
 
-  /** The guest does not run here any more, or must not. */
+  /** The guest does not run here any more. */
   detach(): void {
+    this.leave();
     this.#qmp = undefined;
+  }
+
+  /** The guest must not run here any more. */
+  leave(): void {
     this.#dropLink('this host does not run the machine any more');
     this.#protection = undefined;
   }
@@ -139,10 +144,21 @@ export class Primary {
     this.seek();
   }
 
-  close(): void {
+  /** Lets go of the guest, which runs on. */
+  async close(): Promise<void> {
     this.#wanted = false;
-    clearTimeout(this.#seekTimer);
+    const protection = this.#protection;
+    this.#protection = undefined;
     this.#dropLink('this coordinator ends');
+    try {
+      await protection?.end();
+    } catch (error) {
+      this.#modules.log.warn({ code: asCurlingError(error).code }, `QEMU: ${messageOf(error)}`);
+    }
+    clearTimeout(this.#seekTimer);
+    const qmp = this.#qmp;
+    this.#qmp = undefined;
+    qmp?.close();
   }
 
   get #mayProtect(): boolean {
