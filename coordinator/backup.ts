@@ -2,8 +2,6 @@
  * The backup role: admits a primary, keeps its checkpoints and a standby QEMU that has the shadow RAM mapped, and resumes
  * the guest when the arbitration says so.
  */
-import fs from 'node:fs';
-import path from 'node:path';
 import type { Clock } from '../common/clock.ts';
 import { CurlingError, messageOf } from '../common/errors.ts';
 import type { Logger } from '../common/log.ts';
@@ -14,12 +12,13 @@ import type { CoordinatorConfig } from './config.ts';
 import type { IdentityFile } from './identity.ts';
 import { compareGuests, describeGuest } from './qemu/guest-description.ts';
 import { encodeResume } from './qemu/resume.ts';
-import { Standby } from './qemu/standby.ts';
+import type { Standby } from './qemu/standby.ts';
 import { BackupListener } from './replication/listener.ts';
 import type { CheckpointSink } from './replication/sink.ts';
 import type { Hello } from './replication/types.ts';
 import type { Sabotage } from './sabotage.ts';
 import { LateSink } from './sabotage-sink.ts';
+import { StandbyKeeper } from './standby-keeper.ts';
 import { Watch } from './watch.ts';
 
 /** QEMU's name for the guest's main memory on pc, q35 and microvm; the shadow and the standby's backend are called so. */
@@ -28,6 +27,8 @@ const MAIN_BLOCK = 'pc.ram';
 const PATIENCE_MS = 100;
 /** After an orderly end the register is read first; a primary that said goodbye and died is suspected this much later. */
 const FAREWELL_MS = 500;
+/** Silence in the middle of a full copy; long, because nothing is heard while the shadow is being emptied. */
+const COPY_SILENCE_MS = 60_000;
 
 export interface BackupModules {
   config: CoordinatorConfig;
@@ -43,10 +44,9 @@ export interface BackupModules {
 export class Backup {
   readonly #modules: BackupModules;
   readonly #listener: BackupListener;
+  readonly #keeper: StandbyKeeper;
   #store: Store;
   #sink: CheckpointSink;
-  #standby: Standby | undefined;
-  #standbyBytes = 0;
   #watch: Watch | undefined;
   #saidBye = false;
   #farewell: NodeJS.Timeout | undefined;
@@ -54,6 +54,7 @@ export class Backup {
   constructor(modules: BackupModules) {
     this.#modules = modules;
     const { config, clock } = modules;
+    this.#keeper = new StandbyKeeper(modules);
     this.#store = this.#newStore();
     this.#sink = this.#sinkOf(this.#store);
     this.#listener = new BackupListener(
@@ -93,12 +94,13 @@ export class Backup {
   }
 
   /**
-   * Ends the standby that a coordinator before this one left, and lets primaries connect.
+   * Lets primaries connect.
    * @throws CurlingError CURLING_SOCKET_IN_USE or CURLING_CONNECT
    */
-  listen(): Promise<void> {
-    this.#endOrphan();
-    return this.#listener.listen(this.#modules.config.listen);
+  async listen(): Promise<void> {
+    await this.#listener.listen(this.#modules.config.listen);
+    // Not before: if somebody else serves this address, the standby is theirs.
+    this.#keeper.endOrphan();
   }
 
   /** Nothing is accepted or acknowledged from now on. */
@@ -117,13 +119,10 @@ export class Backup {
   }
 
   /**
-   * Resumes the guest from the committed checkpoint, which must be `epoch`, and returns its QEMU.
-   * @throws CurlingError CURLING_QEMU_RESUME; the guest does not run then.
+   * Resumes the guest from the committed checkpoint, which must be `epoch`, and returns its QEMU. May be tried again.
+   * @throws CurlingError CURLING_QEMU_RESUME, CURLING_QEMU_START; the guest does not run then.
    */
   async resume(epoch: number): Promise<Standby> {
-    const standby = this.#standby;
-    if (!standby)
-      throw new CurlingError('CURLING_QEMU_RESUME', 'there is no standby QEMU any more');
     const guest = this.#store.finalize();
     if (guest.epoch !== epoch && this.#modules.sabotage === undefined) {
       const text = `the store is at checkpoint ${guest.epoch}, expected ${epoch}`;
@@ -132,29 +131,39 @@ export class Backup {
     const { layout, device, otherBlocks } = guest;
     const blocks = layout.blocks.map((_, index) => otherBlocks.get(index));
     const stream = encodeResume({ layout, device, blocks });
-    // The guest changes the shadow as soon as it runs: from here on no checkpoint is held.
-    await this.#store.discard();
-    await standby.resume(stream);
-    this.#standby = undefined;
-    this.#modules.identity.setStandby(null);
+    const standby = await this.#keeper.ready();
+    try {
+      await standby.resume(stream);
+    } catch (error) {
+      await this.#keeper.discard(standby);
+      throw error;
+    }
+    this.#keeper.release();
     standby.announce().catch(error => this.#modules.log.warn(`announcing: ${messageOf(error)}`));
     this.#endSession('this host has taken over');
+    // The shadow is the guest's memory now, and no checkpoint any more.
+    await this.#store.discard();
     this.#replaceStore();
     return standby;
   }
 
-  /** Forgets every page and the primary; the standby stays for the next full copy. */
+  /** Whether resume() can be hoped to work. */
+  get canResume(): boolean {
+    return this.#keeper.hopeful;
+  }
+
+  /** Forgets every page, the primary and the standby. */
   async drop(): Promise<void> {
     this.#endSession('this backup gave up its copy');
     await this.#store.close();
     this.#replaceStore();
-    await this.#endStandby();
+    await this.#keeper.end();
   }
 
   async close(): Promise<void> {
-    this.#watch?.stop();
+    this.#endSession('this backup ends');
     await this.#listener.close();
-    await this.#endStandby();
+    await this.#keeper.end();
     await this.#store.discard();
   }
 
@@ -172,22 +181,6 @@ export class Backup {
     this.#sink = this.#sinkOf(this.#store);
   }
 
-  #endOrphan(): void {
-    const { config, identity } = this.#modules;
-    const pid = identity.current.standbyPid;
-    identity.setStandby(null);
-    if (pid === null || !commandLineOf(pid).includes(qmpPathOf(config))) return;
-    this.#modules.log.warn({ pid }, 'ending the standby QEMU of a coordinator before this one');
-    process.kill(pid, 'SIGKILL');
-  }
-
-  async #endStandby(): Promise<void> {
-    const standby = this.#standby;
-    this.#standby = undefined;
-    await standby?.kill();
-    this.#modules.identity.setStandby(null);
-  }
-
   /** Decides about a primary: only an empty host with an equal standby takes it. */
   async #hello(hello: Hello): Promise<void> {
     this.#mayReceive();
@@ -201,7 +194,7 @@ export class Backup {
     this.#saidBye = false;
     // What the one before said is not about this one.
     clearTimeout(this.#farewell);
-    this.#watch?.stop();
+    this.#watchCopy();
     this.#modules.explain(`receives the full copy of ${hello.vm} from ${hello.host}`);
   }
 
@@ -213,46 +206,46 @@ export class Backup {
   }
 
   async #standbyFor(mainBytes: number): Promise<Standby> {
-    if (this.#standby && this.#standbyBytes === mainBytes) return this.#standby;
-    await this.#endStandby();
-    const { config, identity } = this.#modules;
+    if (this.#keeper.fits(mainBytes)) return this.#keeper.ready();
+    await this.#keeper.end();
     const shadowPath = await this.#store.prepare(MAIN_BLOCK, mainBytes);
-    const standby = await Standby.start({
-      argv: config.standbyCommand,
-      memory: { mainBlock: MAIN_BLOCK, ramBytes: mainBytes, shadowPath },
-      qmpPath: qmpPathOf(config),
-      incomingPath: path.join(config.runDir, 'incoming.sock'),
-      logPath: path.join(config.runDir, 'qemu.log'),
-    });
-    this.#standby = standby;
-    this.#standbyBytes = mainBytes;
-    identity.setStandby(standby.pid ?? null);
-    void standby.exited.then(how => {
-      if (this.#standby !== standby) return;
-      this.#standby = undefined;
-      this.#modules.log.error(`the standby QEMU ended: ${how}`);
-      this.#listener.session?.bye('the standby QEMU ended');
-    });
-    return standby;
+    return this.#keeper.ready({ mainBlock: MAIN_BLOCK, ramBytes: mainBytes, shadowPath });
   }
 
   #committed(epoch: number): void {
     const { state, dispatch, config, clock } = this.#modules;
-    const { name, me } = state();
+    const { name } = state();
     const pair = this.#sink.identity;
     const hello = this.#listener.session?.hello;
     if (!pair || !hello) return;
-    const { generation, sender } = pair;
+    const { generation, sender, receiver } = pair;
     if (name !== 'JOIN') return dispatch({ type: 'checkpoint-committed', generation, epoch });
     const { silenceMs, beatMs } = config.detection;
+    this.#watch?.stop();
     this.#watch = new Watch(clock, { silenceMs: silenceMs + PATIENCE_MS, beatMs }, silentMs =>
       this.#suspect(`the primary was silent for ${silentMs.toFixed(0)} ms`),
     );
     const from = { host: hello.host, incarnation: sender };
-    dispatch({ type: 'full-received', generation, epoch, from, to: me.incarnation });
+    dispatch({ type: 'full-received', generation, epoch, from, to: receiver });
   }
 
+  /** A primary that vanishes in the middle of its copy must not keep the only place. */
+  #watchCopy(): void {
+    const { clock, config } = this.#modules;
+    const { beatMs } = config.detection;
+    this.#watch?.stop();
+    this.#watch = new Watch(clock, { silenceMs: COPY_SILENCE_MS, beatMs }, () => {
+      const text = `the primary was silent for ${COPY_SILENCE_MS} ms in the middle of its copy`;
+      this.#listener.session?.channel.destroy(new CurlingError('CURLING_TIMEOUT', text));
+    });
+  }
+
+  /** The primary may be gone. Without a standby this host could not run the guest, and must not ask for it. */
   #suspect(reason: string): void {
+    if (!this.#keeper.hopeful) {
+      this.#modules.explain(`${reason}; this host has no standby QEMU and takes nothing over`);
+      return this.#modules.dispatch({ type: 'doubt', reason });
+    }
     const incarnation = this.#sink.identity?.sender;
     const { dispatch } = this.#modules;
     dispatch({ type: 'suspect-peer', reason, ...(incarnation ? { incarnation } : {}) });
@@ -267,29 +260,18 @@ export class Backup {
       return;
     }
     log.info(`replication: ${reason}`);
-    if (!this.#saidBye) return this.#suspect(reason);
+    // Only the peer's own end is a sign that it is gone. What this host ended, or the peer with a goodbye, the register
+    // knows about first.
+    if (error?.code === 'CURLING_CONNECTION_LOST' && !this.#saidBye) return this.#suspect(reason);
     this.#watch?.stop();
     dispatch({ type: 'doubt', reason });
     this.#farewell = setTimeout(() => this.#suspect(reason), FAREWELL_MS).unref();
   }
 
   #endSession(reason: string): void {
+    clearTimeout(this.#farewell);
     this.#watch?.stop();
     this.#watch = undefined;
     this.#listener.session?.bye(reason);
-  }
-}
-
-/** The monitor of the standby, and of the guest that it becomes. */
-export function qmpPathOf(config: CoordinatorConfig): string {
-  return path.join(config.runDir, 'standby.qmp');
-}
-
-/** The arguments of a process, empty when there is none. */
-function commandLineOf(pid: number): string {
-  try {
-    return fs.readFileSync(`/proc/${pid}/cmdline`, 'utf8');
-  } catch {
-    return '';
   }
 }

@@ -165,7 +165,7 @@ export function coordinatorConfig(line: CommandLine): CoordinatorConfig {
     },
     detection: {
       silenceMs: detectionMs,
-      beatMs: wholeNumber('beat', value.beat, 5, Math.floor(detectionMs / 2)),
+      beatMs: wholeNumber('beat', value.beat, 5, Math.floor(detectionMs / 4)),
     },
     inFlight: {
       checkpointsMax: wholeNumber('in-flight', value['in-flight'], 1, 64),

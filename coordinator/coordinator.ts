@@ -11,7 +11,7 @@ import fastq from 'fastq';
 import type { Clock } from '../common/clock.ts';
 import { asCurlingError, CurlingError, messageOf } from '../common/errors.ts';
 import type { Logger } from '../common/log.ts';
-import { QmpClient } from '../common/qmp/client.ts';
+import type { QmpClient } from '../common/qmp/client.ts';
 import type { JsonObject } from '../common/qmp/messages.ts';
 import { reduce } from './arbitration/host.ts';
 import type { HostAction, HostEvent, HostNotice } from './arbitration/host-events.ts';
@@ -20,22 +20,27 @@ import { type HostState, unresolved } from './arbitration/host-state.ts';
 import { newIdentity } from './arbitration/incarnation.ts';
 import type { Register, SwapRequest } from './arbitration/register.ts';
 import type { WitnessClient } from './arbitration/witness-client.ts';
-import { Backup, qmpPathOf } from './backup.ts';
+import { Backup } from './backup.ts';
 import type { CoordinatorConfig } from './config.ts';
+import { findGuest, quitGuest } from './guest.ts';
 import type { IdentityFile } from './identity.ts';
+import { OutputGate } from './output-gate.ts';
 import { Primary } from './primary.ts';
 import type { ProxyClient } from './proxy-client.ts';
 import { endColo } from './qemu/colo-migration.ts';
 import type { Sabotage } from './sabotage.ts';
+import { qmpPathOf } from './standby-keeper.ts';
 import type { FailoverRecord } from './status.ts';
 import type { StopAt } from './test-stop.ts';
 
 /** Between two attempts to learn the outcome of an unresolved request. */
 const RETRY_MS = 100;
+/** Between two attempts to resume the guest. */
+const RESUME_RETRY_MS = 1_000;
+const RESUME_HOPELESS =
+  'the checkpoint cannot be resumed on this host, which owns the machine; see the log and the standby QEMU';
 /** How often the register is read although nothing asks for it. */
 const DOUBT_MS = 2_000;
-/** How often a new proxy is told to hold before that is an error. */
-const HOLD_ATTEMPTS = 20;
 /** Failovers that the status remembers. */
 const FAILOVERS_MAX = 100;
 
@@ -84,6 +89,7 @@ export class Coordinator extends EventEmitter<CoordinatorEvents> {
   readonly backup: Backup;
   readonly failovers: FailoverRecord[] = [];
   readonly #modules: CoordinatorModules;
+  readonly #gate: OutputGate;
   #state: HostState;
   #reason = 'starting';
   #since = new Date();
@@ -101,8 +107,11 @@ export class Coordinator extends EventEmitter<CoordinatorEvents> {
     this.#modules = modules;
     this.#state = state;
     this.#queue = fastq((event: HostEvent, taken) => this.#take(event, taken), 1);
+    const nextEpoch = () => (this.primary.protection?.takenEpoch ?? 0) + 1;
+    this.#gate = new OutputGate(modules.proxy, modules.log, nextEpoch);
     const shared = {
       ...modules,
+      gate: this.#gate,
       state: () => this.#state,
       dispatch: (event: HostEvent) => this.dispatch(event),
       explain: (reason: string) => this.#explain(reason),
@@ -110,13 +119,12 @@ export class Coordinator extends EventEmitter<CoordinatorEvents> {
     this.primary = new Primary(shared);
     this.backup = new Backup(shared);
     modules.proxy.on('lost', error => this.#proxyLost(error));
-    modules.proxy.on('connected', () => void this.#proxyBack());
   }
 
   /**
    * Reads the register, takes the place that it gives, and begins to work.
    * @throws CurlingError CURLING_WITNESS_UNREACHABLE, CURLING_WITNESS_STORE, CURLING_REGISTER, CURLING_CONNECT (no
-   *   monitor), CURLING_FENCED when a guest runs here that another host owns: it is stopped first.
+   *   monitor). A guest that runs here and belongs to another host is stopped.
    */
   static async start(modules: CoordinatorModules): Promise<Coordinator> {
     const { config, identity } = modules;
@@ -215,24 +223,33 @@ export class Coordinator extends EventEmitter<CoordinatorEvents> {
 
   /** Takes one event to its end; called by the queue, one at a time. */
   #take(event: HostEvent, taken: (error: Error | null) => void): void {
-    this.#note(event);
     const before = this.#state;
-    const step = reduce(before, event, newIdentity);
-    this.#state = step.state;
     const finish = () => {
       if (before.name !== this.#state.name) this.#changed(before);
       this.#after();
       taken(null);
     };
-    const performed = this.#performAll(step.actions);
-    if (performed) performed.catch(error => this.#failed(error)).then(finish);
-    else finish();
+    try {
+      this.#note(event);
+      const step = reduce(before, event, newIdentity);
+      this.#state = step.state;
+      const performed = this.#performAll(step.actions);
+      if (performed) performed.then(finish).catch(error => this.#failed(error));
+      else finish();
+    } catch (error) {
+      this.#failed(error);
+    }
   }
 
-  /** An action that could not be done; whatever it was, output stays held. */
+  /**
+   * Something that must not fail has: a defect, or a store that cannot be made. The process ends, and output stays as it
+   * is: held, or free under this host's own grant.
+   */
   #failed(error: unknown): void {
     this.#modules.log.fatal({ code: asCurlingError(error).code }, messageOf(error));
-    this.#explain(messageOf(error));
+    setImmediate(() => {
+      throw error;
+    });
   }
 
   /** Performs actions in order; returns a promise only when one of them has to be waited for. */
@@ -245,10 +262,9 @@ export class Coordinator extends EventEmitter<CoordinatorEvents> {
   }
 
   #perform(action: HostAction): Promise<void> | undefined {
-    const { proxy, log } = this.#modules;
     switch (action.type) {
       case 'release':
-        proxy.release(action.epoch).catch(error => log.error(`release: ${messageOf(error)}`));
+        this.#gate.release(action.epoch);
         return undefined;
       case 'send-ack':
         this.backup.acknowledge(action.epoch);
@@ -267,7 +283,7 @@ export class Coordinator extends EventEmitter<CoordinatorEvents> {
       case 'open':
         return this.#open();
       case 'discard-output':
-        return proxy.discard().catch(error => log.error(`discard: ${messageOf(error)}`));
+        return this.#gate.discard();
       case 'resume-guest':
         return this.#resume(action.from);
       case 'stop-guest':
@@ -280,10 +296,13 @@ export class Coordinator extends EventEmitter<CoordinatorEvents> {
   /** What has to follow every event: another attempt when something is unresolved, a look for a backup. */
   #after(): void {
     if (unresolved(this.#state) && !this.#retryTimer && !this.#closed) {
+      const { resumeFailed } = this.#state;
+      if (resumeFailed && !this.backup.canResume) return this.#explain(RESUME_HOPELESS);
+      const waitMs = resumeFailed ? RESUME_RETRY_MS : RETRY_MS;
       this.#retryTimer = setTimeout(() => {
         this.#retryTimer = undefined;
         if (unresolved(this.#state)) this.dispatch({ type: 'retry' });
-      }, RETRY_MS);
+      }, waitMs);
     }
   }
 
@@ -306,7 +325,6 @@ export class Coordinator extends EventEmitter<CoordinatorEvents> {
     if (name === 'PROT') this.primary.activate();
     if (name === 'FROZ') this.backup.freeze();
     if (name === 'SOLO') this.primary.seek();
-    if (name === 'SOLO' && before.name === 'FROZ') this.#grantedAtMs ||= this.#modules.clock.now();
   }
 
   #swap(request: SwapRequest): void {
@@ -348,6 +366,7 @@ export class Coordinator extends EventEmitter<CoordinatorEvents> {
   }
 
   #doubt(): void {
+    if (this.#state.name === 'SOLO' && this.#state.running) void this.#gate.check();
     if (['PROT', 'BACK', 'SOLO'].includes(this.#state.name) && this.#queue.idle()) {
       this.dispatch({ type: 'doubt', reason: 'a look from time to time' });
     }
@@ -355,32 +374,29 @@ export class Coordinator extends EventEmitter<CoordinatorEvents> {
 
   /** Holds all output. For a protection, the guest is stopped meanwhile and runs on behind it. */
   async #hold(epoch: number | null): Promise<void> {
-    const { proxy, log } = this.#modules;
+    let reason = 'the protection was given up meanwhile';
     try {
-      await proxy.hold(epoch ?? (await proxy.status()).epoch.open);
-      if (this.#state.name === 'SYNC') this.primary.begin();
+      await this.#gate.hold(epoch);
+      if (this.#state.name !== 'SYNC' || this.primary.begin()) return;
     } catch (error) {
-      log.error(`output cannot be held: ${messageOf(error)}`);
-      if (this.#state.name === 'SYNC') {
-        this.#queue.push({ type: 'give-up', reason: `output cannot be held: ${messageOf(error)}` });
-      }
+      reason = `output cannot be held: ${messageOf(error)}`;
+      this.#modules.log.error(reason);
     }
+    if (this.#state.name === 'SYNC') this.#queue.push({ type: 'give-up', reason });
   }
 
   /** This host holds the grant: what is held leaves, the kernel's path opens, and a protection under way ends. */
   async #open(): Promise<void> {
-    const { proxy, log } = this.#modules;
-    const opened = proxy.bypass().catch(error => log.error(`bypass: ${messageOf(error)}`));
-    await Promise.all([opened, this.primary.endProtection()]);
+    await Promise.all([this.#gate.open(), this.primary.endProtection()]);
   }
 
   async #resume(epoch: number): Promise<void> {
-    const { proxy, clock, identity, config, log } = this.#modules;
+    const { clock, identity, config } = this.#modules;
     this.#grantedAtMs = clock.now();
     try {
-      // The grant is ours, so output may be free before the guest says its first word. A proxy that is not there is told
-      // when it is back.
-      const opened = proxy.bypass().catch(error => log.error(`bypass: ${messageOf(error)}`));
+      // The grant is ours, so output may be free before the guest says its first word; what an earlier life of this host
+      // left in the proxy is nobody's any more.
+      const opened = this.#gate.discard().then(() => this.#gate.open());
       const [standby] = await Promise.all([this.backup.resume(epoch), opened]);
       this.primary.attach(standby.qmp);
       identity.setGuest(qmpPathOf(config));
@@ -414,27 +430,25 @@ export class Coordinator extends EventEmitter<CoordinatorEvents> {
 
   /** Another host owns the machine: the guest here ends for good, and its output with it. */
   async #stopGuest(): Promise<void> {
-    const qmp = this.primary.guest;
+    const { identity, config } = this.#modules;
     this.primary.leave();
-    if (qmp && !qmp.closedBy) {
-      const ended = new Promise<void>(resolve => qmp.once('close', () => resolve()));
-      qmp.execute('quit').catch(() => {});
-      await Promise.race([ended, new Promise(resolve => setTimeout(resolve, 2_000).unref())]);
-      if (!qmp.closedBy) return this.#explain('the guest does not end; its output stays held');
+    const path = identity.current.guest?.qmpPath ?? config.qmpPath;
+    if (!(await quitGuest(this.primary.guest, path))) {
+      return this.#explain('the guest does not end; its output stays held');
     }
     this.primary.detach();
     this.#queue.push({ type: 'guest-stopped' });
   }
 
   async #drop(incarnation: string): Promise<void> {
-    const { proxy, identity, log } = this.#modules;
+    const { identity, log } = this.#modules;
     identity.renew(incarnation);
     await this.backup.drop();
     try {
-      const { state, epoch } = await proxy.status();
-      if (state === 'bypass') await proxy.hold(epoch.open);
+      await this.#gate.discard();
+      await this.#gate.hold(null);
     } catch (error) {
-      log.error(`the proxy cannot be closed: ${messageOf(error)}`);
+      log.error(`output cannot be held: ${messageOf(error)}`);
     }
   }
 
@@ -458,51 +472,4 @@ export class Coordinator extends EventEmitter<CoordinatorEvents> {
     const { vm, me } = this.#state;
     this.emit('event', 'PROXY_LOST', { vm, host: me.host, reason: error.message });
   }
-
-  /** A new proxy is in the state that its own start gave it: sets the one that is wanted. */
-  async #proxyBack(): Promise<void> {
-    const { proxy, log } = this.#modules;
-    try {
-      if (this.#state.name === 'SOLO' && this.#state.running) return await proxy.bypass();
-      await this.#holdEmptied();
-    } catch (error) {
-      log.error(`the proxy does not obey: ${messageOf(error)}`);
-    }
-  }
-
-  /** Opens the next epoch in a proxy that holds nothing; the guest may speak between the two commands. */
-  async #holdEmptied(): Promise<void> {
-    const { proxy } = this.#modules;
-    for (let attempt = 1; ; attempt++) {
-      await proxy.discard();
-      try {
-        return await proxy.hold((this.primary.protection?.takenEpoch ?? 0) + 1);
-      } catch (error) {
-        if (asCurlingError(error).code !== 'CURLING_EPOCH' || attempt === HOLD_ATTEMPTS)
-          throw error;
-      }
-    }
-  }
-}
-
-/**
- * The monitor of the guest that runs here, if one does: the one that ran before this process was started again, which
- * goes on under the same incarnation, or the one that the command line names, under a new one.
- */
-async function findGuest(
-  config: CoordinatorConfig,
-  identity: IdentityFile,
-): Promise<QmpClient | undefined> {
-  if (identity.guestIntact) {
-    try {
-      return await QmpClient.connect(identity.current.guest!.qmpPath);
-    } catch (error) {
-      if (asCurlingError(error).code !== 'CURLING_CONNECT') throw error;
-    }
-  }
-  identity.renew(newIdentity());
-  if (config.qmpPath === undefined) return undefined;
-  const qmp = await QmpClient.connect(config.qmpPath);
-  identity.setGuest(config.qmpPath);
-  return qmp;
 }

@@ -16,7 +16,7 @@ export interface Identity {
   incarnation: string;
   bootId: string;
   /** The monitor of the guest's QEMU, and which socket that was; null while no guest runs here. */
-  guest: { qmpPath: string; socketInode: number } | null;
+  guest: { qmpPath: string; socket: string } | null;
   /** The standby QEMU that this host started and that is not the guest. */
   standbyPid: number | null;
   /** The pair that was asked for and not answered yet. */
@@ -42,7 +42,7 @@ export class IdentityFile {
   /** Whether the QEMU that was the guest before still is, at the same monitor. */
   get guestIntact(): boolean {
     const guest = this.#identity.guest;
-    return guest !== null && socketInode(guest.qmpPath) === guest.socketInode;
+    return guest !== null && socketIdentity(guest.qmpPath) === guest.socket;
   }
 
   /** A new life: nothing of the old one counts. */
@@ -53,8 +53,8 @@ export class IdentityFile {
 
   /** The guest runs here, behind this monitor. */
   setGuest(qmpPath: string): void {
-    const inode = socketInode(qmpPath) ?? 0;
-    this.#write({ ...this.#identity, guest: { qmpPath, socketInode: inode } });
+    const socket = socketIdentity(qmpPath) ?? '';
+    this.#write({ ...this.#identity, guest: { qmpPath, socket } });
   }
 
   setStandby(pid: number | null): void {
@@ -94,6 +94,8 @@ export class IdentityFile {
   }
 }
 
-function socketInode(socket: string): number | undefined {
-  return fs.statSync(socket, { throwIfNoEntry: false })?.ino;
+/** Tells one socket from another one at the same path: inode numbers are used again. */
+function socketIdentity(socket: string): string | undefined {
+  const stat = fs.statSync(socket, { throwIfNoEntry: false });
+  return stat && `${stat.ino} ${stat.ctimeMs}`;
 }

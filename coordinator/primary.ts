@@ -11,9 +11,11 @@ import type { HostEvent } from './arbitration/host-events.ts';
 import type { HostState } from './arbitration/host-state.ts';
 import type { Owner } from './arbitration/register.ts';
 import type { CoordinatorConfig } from './config.ts';
+import type { OutputGate } from './output-gate.ts';
 import { Protection } from './protection.ts';
 import type { ProxyClient } from './proxy-client.ts';
 import { checkHoldable } from './qemu/checks.ts';
+import { endColo } from './qemu/colo-migration.ts';
 import { describeGuest, type GuestDescription } from './qemu/guest-description.ts';
 import { dialBackup } from './replication/dial.ts';
 import type { SenderSession } from './replication/sender.ts';
@@ -25,12 +27,15 @@ import { Watch } from './watch.ts';
 const SEEK_MS = 500;
 /** How long QEMU's monitor may take to close after its migration socket, when QEMU has died. */
 const QEMU_END_MS = 100;
+/** How often QEMU is asked to end a protection. */
+const END_ATTEMPTS = 3;
 
 export interface PrimaryModules {
   config: CoordinatorConfig;
   clock: Clock;
   log: Logger;
   proxy: ProxyClient;
+  gate: OutputGate;
   sabotage: Sabotage | undefined;
   stopAt: StopAt;
   state(): HostState;
@@ -83,6 +88,7 @@ export class Primary {
   attach(qmp: QmpClient): void {
     this.#qmp = qmp;
     qmp.on('close', error => this.#guestGone(qmp, error));
+    if (qmp.closedBy) this.#guestGone(qmp, qmp.closedBy);
   }
 
   get guest(): QmpClient | undefined {
@@ -115,9 +121,11 @@ export class Primary {
     this.#seekTimer = setTimeout(() => void this.#seekOnce(), SEEK_MS / 10);
   }
 
-  /** Output is held: lets the guest run on behind its full copy. */
-  begin(): void {
-    this.#protection?.begin();
+  /** Output is held: lets the guest run on behind its full copy. False when that protection was given up meanwhile. */
+  begin(): boolean {
+    if (this.#protection?.phase !== 'held') return false;
+    this.#protection.begin();
+    return true;
   }
 
   /** The pair stands. */
@@ -136,11 +144,7 @@ export class Primary {
     this.#protection = undefined;
     if (protection) this.#lastTaken = Math.max(this.#lastTaken, protection.takenEpoch);
     this.#dropLink('protection has ended');
-    try {
-      await protection?.end();
-    } catch (error) {
-      this.#modules.log.warn({ code: asCurlingError(error).code }, `QEMU: ${messageOf(error)}`);
-    }
+    await this.#end(protection);
     this.seek();
   }
 
@@ -150,15 +154,23 @@ export class Primary {
     const protection = this.#protection;
     this.#protection = undefined;
     this.#dropLink('this coordinator ends');
-    try {
-      await protection?.end();
-    } catch (error) {
-      this.#modules.log.warn({ code: asCurlingError(error).code }, `QEMU: ${messageOf(error)}`);
-    }
+    await this.#end(protection);
     clearTimeout(this.#seekTimer);
     const qmp = this.#qmp;
     this.#qmp = undefined;
     qmp?.close();
+  }
+
+  /** Ends a protection; a QEMU that does not come to it is asked a few times, for its guest may be stopped. */
+  async #end(protection: Protection | undefined): Promise<void> {
+    for (let attempt = 0; protection && attempt < END_ATTEMPTS; attempt++) {
+      try {
+        return await (attempt === 0 ? protection.end() : this.#qmp && endColo(this.#qmp));
+      } catch (error) {
+        this.#modules.log.error({ code: asCurlingError(error).code }, `QEMU: ${messageOf(error)}`);
+        if (this.#qmp?.closedBy) return;
+      }
+    }
   }
 
   get #mayProtect(): boolean {
@@ -213,6 +225,8 @@ export class Primary {
       },
       {
         welcome: welcome => {
+          if (!this.#wanted || state().name !== 'SOLO')
+            return this.#dropLink('not wanted any more');
           this.#peer = { host: welcome.host, incarnation: welcome.receiver };
           this.#watch = this.#watchPeer();
           void this.#protect(link);
@@ -246,7 +260,7 @@ export class Primary {
   }
 
   async #protect(link: SenderSession): Promise<void> {
-    const { config, proxy, clock, log, sabotage, stopAt, state, dispatch } = this.#modules;
+    const { config, gate, clock, log, sabotage, stopAt, state, dispatch } = this.#modules;
     const { generation, lastEpoch } = state();
     const epoch = Math.max(lastEpoch, this.#lastTaken) + 1;
     const { mode, pauseShare, intervalMaxMs, intervalMs } = config.schedule;
@@ -266,7 +280,7 @@ export class Primary {
       },
       {
         qmp: this.#qmp!,
-        proxy,
+        gate,
         link,
         clock,
         log,

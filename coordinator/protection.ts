@@ -21,7 +21,7 @@ import type { GuestLayout } from './checkpoint/layout.ts';
 import type { PageChunk } from './checkpoint/page-chunk.ts';
 import { Staging } from './checkpoint/staging.ts';
 import { Meter } from './meter.ts';
-import type { ProxyClient } from './proxy-client.ts';
+import type { OutputGate } from './output-gate.ts';
 import { ColoSession } from './qemu/colo-session.ts';
 import type { SenderSession } from './replication/sender.ts';
 import type { Sabotage } from './sabotage.ts';
@@ -44,7 +44,7 @@ export interface ProtectionHandlers {
 
 export interface ProtectionModules {
   qmp: QmpClient;
-  proxy: ProxyClient;
+  gate: OutputGate;
   link: SenderSession;
   clock: Clock;
   log: Logger;
@@ -277,7 +277,7 @@ export class Protection {
 
   async #seal(epoch: number): Promise<void> {
     try {
-      await this.#modules.proxy.seal(epoch);
+      await this.#modules.gate.seal(epoch);
     } catch (error) {
       // The frames of this epoch are lost with the proxy, as by a network; the state that sent them may go on.
       this.#modules.handlers.proxyLost(error as CurlingError);
@@ -298,7 +298,7 @@ export class Protection {
   #runOn(): void {
     if (!this.#sealed || !this.#device || this.#session.state !== 'staged') return;
     this.#session.resume();
-    const { clock, sabotage, proxy } = this.#modules;
+    const { clock, sabotage, gate } = this.#modules;
     const now = clock.now();
     const device = this.#device;
     this.#device = undefined;
@@ -311,7 +311,7 @@ export class Protection {
     this.figures.guestWaits = this.#staging.counters.waits;
     this.#stagedAtMs.push({ epoch: this.#taken, atMs: now });
     if (sabotage === 'seal-after-loaded') return this.#sealLate(device, this.#taken);
-    if (sabotage === 'release-before-ack') void proxy.release(this.#taken);
+    if (sabotage === 'release-before-ack') gate.release(this.#taken);
     this.pass('resumed');
     this.#send(device);
   }
@@ -319,7 +319,7 @@ export class Protection {
   /** A deliberate defect: the guest has run on for a while when its epoch is sealed. */
   #sealLate(device: Buffer, epoch: number): void {
     setTimeout(async () => {
-      await this.#modules.proxy.seal(epoch).catch(messageOf);
+      await this.#modules.gate.seal(epoch).catch(messageOf);
       if (this.#phase === 'active') this.#send(device);
     }, 10);
   }

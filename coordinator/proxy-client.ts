@@ -9,6 +9,8 @@ import { QmpClient } from '../common/qmp/client.ts';
 import type { JsonObject, QmpEvent } from '../common/qmp/messages.ts';
 
 const RECONNECT_MS = 200;
+/** The guest is stopped while an epoch is sealed. */
+const SEAL_TIMEOUT_MS = 1_000;
 
 interface ProxyEvents {
   /** The connection stands; the proxy's state is whatever it was left in. */
@@ -62,7 +64,7 @@ export class ProxyClient extends EventEmitter<ProxyEvents> {
 
   /** Sets the end of `epoch` behind everything that the guest has sent. */
   async seal(epoch: number): Promise<void> {
-    await this.#execute('seal', { epoch });
+    await this.#execute('seal', { epoch }, SEAL_TIMEOUT_MS);
   }
 
   /** Lets every frame of the epochs up to `epoch` leave. */
@@ -89,10 +91,19 @@ export class ProxyClient extends EventEmitter<ProxyEvents> {
     this.#client?.close();
   }
 
-  #execute(command: string, args: JsonObject): Promise<unknown> {
-    if (this.#client) return this.#client.execute(command, args);
+  /** Executes a command; one that timed out ends the connection, because it may still be carried out. */
+  async #execute(command: string, args: JsonObject, timeoutMs?: number): Promise<unknown> {
+    const client = this.#client;
+    if (client) {
+      try {
+        return await client.execute(command, args, timeoutMs === undefined ? {} : { timeoutMs });
+      } catch (error) {
+        if (error instanceof CurlingError && error.code === 'CURLING_TIMEOUT') client.close();
+        throw error;
+      }
+    }
     const text = `the proxy at ${this.#path} is not there; ${command} was not sent`;
-    return Promise.reject(new CurlingError('CURLING_CONNECTION_LOST', text));
+    throw new CurlingError('CURLING_CONNECTION_LOST', text);
   }
 
   async #connect(): Promise<void> {

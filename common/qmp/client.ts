@@ -1,7 +1,7 @@
 /** A client of QEMU's monitor and of curling's own control sockets, which speak the same shape. */
 import { EventEmitter } from 'node:events';
 import net from 'node:net';
-import { CurlingError, ERROR_CODES, type ErrorCode } from '../errors.ts';
+import { CurlingError, ERROR_CODES, type ErrorCode, messageOf } from '../errors.ts';
 import type { TcpAddress } from '../options.ts';
 import { LineSplitter } from './lines.ts';
 import { isObject, type JsonObject, type QmpEvent } from './messages.ts';
@@ -166,17 +166,18 @@ export class QmpClient extends EventEmitter<ClientEvents> {
   }
 
   #receive(chunk: Buffer): void {
+    let messages: JsonObject[];
     try {
-      for (const line of this.#splitter.push(chunk)) this.#dispatch(line);
+      messages = [...this.#splitter.push(chunk)].map(parseMessage);
     } catch (error) {
-      const text = `${this.#where} sent something that is not QMP: ${error instanceof Error ? error.message : error}`;
-      this.#end(text, error, 'CURLING_MESSAGE');
+      const text = `${this.#where} sent something that is not QMP: ${messageOf(error)}`;
+      return this.#end(text, error, 'CURLING_MESSAGE');
     }
+    // Outside of the try: what a listener throws is not the server's fault.
+    for (const message of messages) this.#dispatch(message);
   }
 
-  #dispatch(line: string): void {
-    const message: unknown = JSON.parse(line);
-    if (!isObject(message)) throw new Error(`expected an object, got ${line.slice(0, 80)}`);
+  #dispatch(message: JsonObject): void {
     if (this.#onGreeting) return this.#onGreeting(message);
     if (typeof message.event === 'string') {
       const data = isObject(message.data) ? message.data : {};
@@ -215,4 +216,10 @@ export class QmpClient extends EventEmitter<ClientEvents> {
     this.#pending.clear();
     this.emit('close', this.#closed);
   }
+}
+
+function parseMessage(line: string): JsonObject {
+  const message: unknown = JSON.parse(line);
+  if (isObject(message)) return message;
+  throw new Error(`expected an object, got ${line.slice(0, 80)}`);
 }

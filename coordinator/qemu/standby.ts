@@ -150,9 +150,10 @@ export class Standby {
   /** Ends QEMU at once, and with it the guest if it has become one. */
   async kill(): Promise<void> {
     this.qmp.close();
-    await this.#child.kill();
+    // Now, not when it has ended: by then its successor may listen there.
     const { qmpPath, incomingPath } = this.#options;
     for (const path of [qmpPath, incomingPath]) fs.rmSync(path, { force: true });
+    await this.#child.kill();
   }
 }
 

@@ -2,7 +2,9 @@
  * The observer can see: builds with one of the product's orderings broken on purpose are caught, every time. If one of
  * these tests fails, none of the clean verdicts of the other tests means anything.
  */
-import test from 'ava';
+import test, { type ExecutionContext } from 'ava';
+import type { Sabotage } from '../../coordinator/sabotage.ts';
+import type { StopPoint } from '../../coordinator/test-stop.ts';
 import type { Verdict } from '../../lab/observer/oracle.ts';
 import { Traffic } from '../../lab/traffic.ts';
 import {
@@ -21,10 +23,11 @@ function offencesOf({ repeated, contradicted, uncommitted }: Verdict): number {
   return repeated + contradicted + uncommitted;
 }
 
-qemu('output released before the acknowledgement is caught (needs root, qemu)', async t => {
+/** Kills a sabotaged primary exactly at a step of an epoch, and returns what the observer says. */
+async function killedAt(t: ExecutionContext, sabotage: Sabotage, point: StopPoint) {
   const deployment = await deploy(t);
   await deployment.startGuest('a');
-  const env = { CURLING_TEST_SABOTAGE: 'release-before-ack', CURLING_TEST_STOP_AT: 'resumed:60' };
+  const env = { CURLING_TEST_SABOTAGE: sabotage, CURLING_TEST_STOP_AT: `${point}:60` };
   const primary = await deployment.startCoordinator('a', { role: 'primary', peers: ['b'], env });
   const traffic = await Traffic.start(deployment.lab, TRAFFIC);
   await deployment.startCoordinator('b', { role: 'backup', peers: ['a'] });
@@ -32,20 +35,15 @@ qemu('output released before the acknowledgement is caught (needs root, qemu)', 
   deployment.lab.kill('a');
   await untilSurvivor(deployment, 'b');
   await untilRecords(traffic, 50);
-  const { verdict } = await traffic.finish();
-  t.true(offencesOf(verdict) > 0);
+  return (await traffic.finish()).verdict;
+}
+
+qemu('output released before the acknowledgement is caught (needs root, qemu)', async t => {
+  t.true(offencesOf(await killedAt(t, 'release-before-ack', 'resumed')) > 0);
 });
 
 qemu('an epoch sealed after the guest has run on is caught (needs root, qemu)', async t => {
-  const deployment = await deploy(t);
-  const env = { CURLING_TEST_SABOTAGE: 'seal-after-loaded' };
-  const traffic = await protectedPair(deployment, { primaryEnv: env, traffic: TRAFFIC });
-  await untilRecords(traffic, 500);
-  deployment.lab.kill('a');
-  await untilSurvivor(deployment, 'b');
-  await untilRecords(traffic, 50);
-  const { verdict } = await traffic.finish();
-  t.true(offencesOf(verdict) > 0);
+  t.true(offencesOf(await killedAt(t, 'seal-after-loaded', 'released')) > 0);
 });
 
 qemu('an acknowledgement before the commit is caught (needs root, qemu)', async t => {

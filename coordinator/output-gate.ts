@@ -1,0 +1,105 @@
+/**
+ * The gate on the guest's output: keeps the proxy in the state that the arbitration wants, whatever happens to the proxy.
+ *
+ *   wanted   the proxy                                   after it was away
+ *   held     captures; epochs are sealed and released    what it holds is dropped; the next epoch opens
+ *   free     lets everything pass                        opens again
+ *
+ * A command that timed out may still be carried out, behind everything that the guest says meanwhile. So after a time-out
+ * nothing more is sent on that connection, and the new one begins with `discard`: nothing that a late seal put into the
+ * wrong epoch can ever be released.
+ */
+import { asCurlingError, messageOf } from '../common/errors.ts';
+import type { Logger } from '../common/log.ts';
+import type { ProxyClient } from './proxy-client.ts';
+
+/** How often the next epoch is opened before that is an error: the guest may speak between two commands. */
+const HOLD_ATTEMPTS = 20;
+
+export class OutputGate {
+  readonly #proxy: ProxyClient;
+  readonly #log: Logger;
+  readonly #nextEpoch: () => number;
+  #wanted: 'held' | 'free' = 'held';
+
+  /** @param nextEpoch The epoch that is open, or is to be, while output is held. */
+  constructor(proxy: ProxyClient, log: Logger, nextEpoch: () => number) {
+    this.#proxy = proxy;
+    this.#log = log;
+    this.#nextEpoch = nextEpoch;
+    proxy.on('connected', () => void this.#restore());
+  }
+
+  /**
+   * Holds everything from now on, as `epoch`; null keeps the number that is open.
+   * @throws CurlingError when the proxy did not do it
+   */
+  async hold(epoch: number | null): Promise<void> {
+    this.#wanted = 'held';
+    await this.#proxy.hold(epoch ?? (await this.#proxy.status()).epoch.open);
+  }
+
+  /** Lets everything out, now or as soon as the proxy is there. Never throws. */
+  async open(): Promise<void> {
+    this.#wanted = 'free';
+    await this.#attempt('bypass', () => this.#proxy.bypass());
+  }
+
+  /** Drops what is held. Never throws: without a proxy nothing is held. */
+  discard(): Promise<void> {
+    return this.#attempt('discard', () => this.#proxy.discard());
+  }
+
+  /**
+   * Sets the end of `epoch`, while the guest is stopped. When it throws, what the epoch held is lost, and the epoch after
+   * it is open or will be.
+   * @throws CurlingError
+   */
+  async seal(epoch: number): Promise<void> {
+    try {
+      await this.#proxy.seal(epoch);
+    } catch (error) {
+      if (this.#proxy.connected) await this.#attempt('hold', () => this.#reopen());
+      throw error;
+    }
+  }
+
+  /** Lets the epochs up to `epoch` out. A proxy that is away has none of them. */
+  release(epoch: number): void {
+    if (this.#proxy.connected) void this.#attempt('release', () => this.#proxy.release(epoch));
+  }
+
+  /** Looks whether the proxy is in the wanted state, and sets it right. Never throws. */
+  async check(): Promise<void> {
+    if (!this.#proxy.connected) return;
+    const status = await this.#proxy.status().catch(() => undefined);
+    if (status?.state === 'hold' && this.#wanted === 'free') await this.open();
+  }
+
+  async #restore(): Promise<void> {
+    if (this.#wanted === 'free') return this.open();
+    await this.#attempt('hold', () => this.#reopen());
+  }
+
+  /** Opens the next epoch in a proxy that holds nothing. Stops when output became free meanwhile. */
+  async #reopen(): Promise<void> {
+    for (let attempt = 1; this.#wanted === 'held'; attempt++) {
+      await this.#proxy.discard();
+      if (this.#wanted !== 'held') return;
+      try {
+        return await this.#proxy.hold(this.#nextEpoch());
+      } catch (error) {
+        if (asCurlingError(error).code !== 'CURLING_EPOCH' || attempt === HOLD_ATTEMPTS)
+          throw error;
+      }
+    }
+  }
+
+  async #attempt(what: string, command: () => Promise<void>): Promise<void> {
+    try {
+      await command();
+    } catch (error) {
+      this.#log.error({ code: asCurlingError(error).code }, `${what}: ${messageOf(error)}`);
+    }
+  }
+}
