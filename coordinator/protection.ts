@@ -156,6 +156,7 @@ export class Protection {
   /** Output is held from here on: lets the guest run and commits the full copy. Only after handler snapshot. */
   begin(): void {
     assert(this.#phase === 'held', 'begin follows the snapshot');
+    if (this.#lost) return;
     this.#phase = 'waiting';
     this.#session.ready();
     this.#send(this.#firstDevice!);
@@ -224,6 +225,11 @@ export class Protection {
     }
   }
 
+  /** The session is over; handler guestLost comes when QEMU was asked why. */
+  get #lost(): boolean {
+    return this.#session.state === 'closed';
+  }
+
   #onLayout(layout: GuestLayout): void {
     this.#modules.link.beginFull(this.#options.generation, this.#taken, layout);
   }
@@ -243,7 +249,7 @@ export class Protection {
   #consider(): void {
     clearTimeout(this.#timer);
     const schedule = this.#schedule;
-    if (this.#phase !== 'active' || !schedule) return;
+    if (this.#phase !== 'active' || !schedule || this.#lost) return;
     const { clock, link } = this.#modules;
     if (this.#session.state === 'requested' && !link.window) {
       if (!this.#windowClosed) this.figures.windowClosed++;
