@@ -13,12 +13,8 @@ export const EXIT = {
   runtime: 1,
   /** The command line is wrong. */
   usage: 2,
-  /** The configuration is wrong. */
-  configuration: 3,
   /** This machine lacks something: a capability, a tap, a tool. */
   environment: 4,
-  /** Ownership of the virtual machine was lost to another host. */
-  fenced: 5,
 } as const;
 
 export type ExitStatus = (typeof EXIT)[keyof typeof EXIT];
@@ -70,7 +66,6 @@ export const ERROR_CODES = {
   CURLING_WITNESS_STORE: EXIT.environment,
   CURLING_WITNESS_UNREACHABLE: EXIT.runtime,
   CURLING_REGISTER: EXIT.runtime,
-  CURLING_FENCED: EXIT.fenced,
   CURLING_STATE: EXIT.runtime,
 } as const satisfies Record<string, ExitStatus>;
 

@@ -3,6 +3,7 @@
  * look soon; info, a rare change of state; debug, for developers. Never a line per packet or per epoch above debug.
  */
 import pino from 'pino';
+import { CurlingError } from './errors.ts';
 
 export type Logger = pino.Logger;
 
@@ -16,6 +17,21 @@ export function createLogger(program: string, level = 'info'): Logger {
       timestamp: pino.stdTimeFunctions.isoTime,
     },
     pino.destination({ fd: 2, sync: true }),
+  );
+}
+
+const LEVELS = ['error', 'warn', 'info', 'debug'];
+
+/**
+ * The level that `--log-level` names.
+ * @throws CurlingError CURLING_USAGE
+ */
+export function logLevel(value: unknown): string {
+  if (typeof value === 'string' && LEVELS.includes(value)) return value;
+  const expected = `one of ${LEVELS.join(', ')}`;
+  throw new CurlingError(
+    'CURLING_USAGE',
+    `--log-level: expected ${expected}, got ${JSON.stringify(value)}`,
   );
 }
 

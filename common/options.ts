@@ -26,11 +26,14 @@ export interface CommandSpec {
 
 export interface CommandLine {
   values: Record<string, string | boolean | (string | boolean)[] | undefined>;
+  /** Words before `--`. */
   positionals: string[];
+  /** Words after `--`, e.g. another program's command. */
+  rest: string[];
 }
 
 /**
- * Parses `argv` (without node and script). Everything after `--` is positional.
+ * Parses `argv` (without node and script).
  * @throws CurlingError CURLING_USAGE for an unknown option, a missing value or an unexpected one.
  */
 export function parseCommandLine(spec: CommandSpec, argv: readonly string[]): CommandLine {
@@ -50,8 +53,11 @@ export function parseCommandLine(spec: CommandSpec, argv: readonly string[]): Co
     };
   }
   try {
-    const parsed = parseArgs({ args: [...argv], options, allowPositionals: true, strict: true });
-    return { values: parsed.values, positionals: parsed.positionals };
+    const end = argv.indexOf('--');
+    const args = argv.slice(0, end < 0 ? argv.length : end);
+    const parsed = parseArgs({ args, options, allowPositionals: true, strict: true });
+    const rest = end < 0 ? [] : argv.slice(end + 1);
+    return { values: parsed.values, positionals: parsed.positionals, rest };
   } catch (error) {
     const text = `${messageOf(error)}; ${spec.program} --help lists the options`;
     throw new CurlingError('CURLING_USAGE', text, { cause: error });

@@ -2,6 +2,7 @@
 import os from 'node:os';
 import path from 'node:path';
 import { CurlingError } from '../common/errors.ts';
+import { logLevel } from '../common/log.ts';
 import {
   type CommandLine,
   type CommandSpec,
@@ -118,7 +119,6 @@ export const COORDINATOR: CommandSpec = {
   ],
 };
 
-const LOG_LEVELS = ['error', 'warn', 'info', 'debug'];
 const NAME = /^[A-Za-z0-9_.-]{1,64}$/;
 
 /**
@@ -133,7 +133,11 @@ export function coordinatorConfig(line: CommandLine): CoordinatorConfig {
     throw new CurlingError('CURLING_USAGE', `--role: expected primary or backup, got ${role}`);
   }
   const qmpPath = role === 'primary' ? requiredText('qmp', value.qmp) : undefined;
-  if (role === 'backup' && line.positionals.length === 0) {
+  if (line.positionals.length > 0) {
+    const text = `expected options, got ${line.positionals.join(' ')}; the QEMU command stands after --`;
+    throw new CurlingError('CURLING_USAGE', text);
+  }
+  if (role === 'backup' && line.rest.length === 0) {
     throw new CurlingError(
       'CURLING_USAGE',
       'a backup needs the QEMU command of its standby after --',
@@ -156,7 +160,7 @@ export function coordinatorConfig(line: CommandLine): CoordinatorConfig {
     peers: ((value.peer as string[] | undefined) ?? []).map(peer => tcpAddress('peer', peer)),
     runDir,
     shadowDir: text(value['shadow-dir']) ?? `/dev/shm/curling/${vm}`,
-    standbyCommand: line.positionals,
+    standbyCommand: line.rest,
     schedule: {
       mode: fixed === undefined ? 'output' : 'fixed',
       pauseShare: wholeNumber('pause-share', value['pause-share'], 1, 90) / 100,
@@ -178,13 +182,6 @@ export function coordinatorConfig(line: CommandLine): CoordinatorConfig {
 
 function text(value: unknown): string | undefined {
   return typeof value === 'string' ? value : undefined;
-}
-
-function logLevel(value: unknown): string {
-  const level = text(value) ?? 'info';
-  if (LOG_LEVELS.includes(level)) return level;
-  const expected = `one of ${LOG_LEVELS.join(', ')}`;
-  throw new CurlingError('CURLING_USAGE', `--log-level: expected ${expected}, got ${level}`);
 }
 
 function named(option: string, name: string): string {

@@ -191,8 +191,15 @@ export class Coordinator extends EventEmitter<CoordinatorEvents> {
     this.#queue.push(event);
   }
 
-  /** The operator wants protection, or wants it to end. */
+  /**
+   * The operator wants protection, or wants it to end.
+   * @throws CurlingError CURLING_STATE on a host that does not run the guest
+   */
   want(wanted: boolean): void {
+    if (!this.#state.running) {
+      const text = `the host that runs the guest takes this; this host is in ${this.#state.name}`;
+      throw new CurlingError('CURLING_STATE', text);
+    }
     this.primary.want(wanted);
     const paired = ['PROT', 'SYNC', 'SRES'].includes(this.#state.name);
     if (!wanted && paired)

@@ -19,13 +19,14 @@ export async function report(
   const runsHere = ['PROT', 'PRES', 'SOLO', 'SYNC', 'SRES'].includes(state.name);
   const isBackup = state.name === 'BACK' || state.name === 'FROZ';
   const role = runsHere ? 'primary' : isBackup ? 'backup' : 'none';
-  const peer = isBackup ? (state.peer?.host ?? null) : (state.peer?.host ?? null);
+  const peer = state.peer?.host ?? null;
   const taken = primary.protection?.takenEpoch ?? Math.max(0, state.lastEpoch);
   return {
     vm: state.vm,
     host: state.me.host,
     state: state.name,
     protected: state.name === 'PROT',
+    running: state.running,
     role,
     generation: state.generation,
     incarnation: state.me.incarnation,

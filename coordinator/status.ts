@@ -17,7 +17,7 @@ export interface FailoverRecord {
   generation: number;
   /** The checkpoint that the guest resumed from. */
   epoch: number;
-  /** What raised the suspicion: closed, silent, guest-lost, asked. */
+  /** What raised the suspicion, in words. */
   reason: string;
   /** Wall clock, ISO 8601, of the suspicion. */
   at: string;
@@ -36,6 +36,8 @@ export interface CoordinatorStatus {
   state: string;
   /** Whether this host runs the guest and a backup holds a committed checkpoint of it. */
   protected: boolean;
+  /** Whether the guest executes on this host: false also for an owner that could not resume it. */
+  running: boolean;
   /** Where the guest runs, as far as this host knows. */
   role: 'primary' | 'backup' | 'none';
   generation: number;

@@ -25,6 +25,8 @@ export function durationsText(durations: Durations): string {
 export function headline(status: CoordinatorStatus): { word: string; rank: number } {
   if (status.protected) return { word: 'PROTECTED', rank: 3 };
   switch (status.state) {
+    case 'SOLO':
+      return status.running ? { word: 'UNPROTECTED', rank: 1 } : { word: 'NOT RUNNING', rank: 0 };
     case 'HALT':
       return { word: 'FENCED', rank: 0 };
     case 'PRES':

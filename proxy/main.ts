@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import fs from 'node:fs';
 import path from 'node:path';
 import { CurlingError } from '../common/errors.ts';
-import { createLogger, type Logger } from '../common/log.ts';
+import { createLogger, type Logger, logLevel } from '../common/log.ts';
 import {
   type CommandLine,
   type CommandSpec,
@@ -17,8 +17,6 @@ import { inspectTap, restoreTap, type TapSite } from './bridge.ts';
 import { controlCommands } from './control.ts';
 import { checkPrivileges } from './privileges.ts';
 import { type ProxyState, TapProxy } from './tap-proxy.ts';
-
-const LEVELS = ['error', 'warn', 'info', 'debug'];
 
 const SPEC: CommandSpec = {
   program: 'curling-proxy',
@@ -47,7 +45,7 @@ const SPEC: CommandSpec = {
     'log-level': {
       type: 'string',
       value: 'LEVEL',
-      help: LEVELS.join(', '),
+      help: 'error, warn, info, debug',
       default: 'info',
     },
     restore: { type: 'boolean', help: 'open a tap that a proxy left closed, and end' },
@@ -60,7 +58,7 @@ async function main(line: CommandLine): Promise<number> {
   const bridge = line.values.bridge as string | undefined;
   const initial = stateOf(line.values.initial);
   const bufferBytes = wholeNumber('buffer-mib', line.values['buffer-mib'], 1, 4096) * 2 ** 20;
-  const level = levelOf(line.values['log-level']);
+  const level = logLevel(line.values['log-level']);
   checkPrivileges();
   const site = await inspectTap(name, bridge);
   if (line.values.restore) return restore(site);
@@ -73,12 +71,6 @@ function stateOf(text: unknown): ProxyState {
   if (text === 'hold' || text === 'bypass') return text;
   const got = JSON.stringify(text);
   throw new CurlingError('CURLING_USAGE', `--initial: expected hold or bypass, got ${got}`);
-}
-
-function levelOf(text: unknown): string {
-  if (LEVELS.includes(String(text))) return String(text);
-  const got = JSON.stringify(text);
-  throw new CurlingError('CURLING_USAGE', `--log-level: expected ${LEVELS.join(', ')}; got ${got}`);
 }
 
 async function restore(site: TapSite): Promise<number> {

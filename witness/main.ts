@@ -4,7 +4,7 @@
  * each other.
  */
 import { CurlingError } from '../common/errors.ts';
-import { createLogger } from '../common/log.ts';
+import { createLogger, logLevel } from '../common/log.ts';
 import { type CommandLine, type CommandSpec, requiredText, tcpAddress } from '../common/options.ts';
 import { runProgram, untilTerminated } from '../common/program.ts';
 import { witnessServer } from './service.ts';
@@ -50,7 +50,7 @@ async function main(line: CommandLine): Promise<number> {
 
 async function serve(line: CommandLine, file: string): Promise<number> {
   const address = tcpAddress('listen', requiredText('listen', line.values.listen));
-  const log = createLogger('curling-witness', String(line.values['log-level']));
+  const log = createLogger('curling-witness', logLevel(line.values['log-level']));
   const store = await WitnessStore.open(file);
   const server = witnessServer(store);
   try {

@@ -11,6 +11,7 @@ function status(change: Partial<CoordinatorStatus> = {}): CoordinatorStatus {
     host: 'kvm1',
     state: 'PROT',
     protected: true,
+    running: true,
     role: 'primary',
     generation: 4,
     incarnation: '0'.repeat(32),
