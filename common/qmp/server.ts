@@ -13,6 +13,9 @@ import { describeAddress, type QmpAddress } from './client.ts';
 import { LineSplitter } from './lines.ts';
 import { type ErrorClass, eventMessage, isObject, type JsonObject } from './messages.ts';
 
+/** How long a refused client may go on sending before it is cut off. */
+const LINGER_MS = 1_000;
+
 /** What answers a command: its return value, or a thrown CurlingError. */
 export type CommandHandler = (args: JsonObject, client: ServerClient) => unknown | Promise<unknown>;
 
@@ -34,6 +37,8 @@ export interface ServerClient {
 class Client implements ServerClient {
   readonly splitter: LineSplitter;
   negotiated = false;
+  /** What it sends is read and dropped, until it has read why. */
+  refused = false;
   pending = 0;
 
   readonly id: number;
@@ -135,14 +140,26 @@ export class QmpServer {
   }
 
   #receive(client: Client, chunk: Buffer): void {
+    if (client.refused) return;
     try {
       for (const line of client.splitter.push(chunk)) this.#dispatch(client, line);
     } catch {
       this.counters.linesTooLong++;
       const desc = `a line is longer than ${this.#options.lineBytesMax} bytes; the connection is closed`;
       this.#send(client, { error: { class: 'GenericError', desc, code: 'CURLING_MESSAGE' } });
-      client.socket.destroySoon();
+      this.#refuse(client);
     }
+  }
+
+  /**
+   * Ends a connection so that its client can read why: closing it at once, with bytes of the client unread, would make
+   * the client's next write fail, and with it the answer be lost.
+   */
+  #refuse(client: Client): void {
+    client.refused = true;
+    client.socket.end();
+    const timer = setTimeout(() => client.socket.destroy(), LINGER_MS);
+    client.socket.once('close', () => clearTimeout(timer));
   }
 
   #dispatch(client: Client, line: string): void {
