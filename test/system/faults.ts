@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { ExecutionContext } from 'ava';
 import type { CoordinatorStatus } from '../../coordinator/status.ts';
 import type { Deployment } from '../../lab/deployment.ts';
+import { procText } from '../../lab/processes.ts';
 import type { Traffic } from '../../lab/traffic.ts';
 import { untilRecords } from './scenario.ts';
 
@@ -18,21 +19,23 @@ const COMMANDS: Record<Part, string> = {
   qemu: 'qemu-system-x86_64',
 };
 
-/** The processes of a host that run this part. */
+/** The processes of a host that run this part; a child of one that is about to become a tool is not one. */
 export function pidsOf(deployment: Deployment, host: string, part: Part): number[] {
-  return deployment.lab
+  const pids = deployment.lab
     .host(host)
     .pids()
     .filter(pid => commandOf(pid).some(word => word.endsWith(COMMANDS[part])));
+  return pids.filter(pid => !pids.includes(parentOf(pid)));
 }
 
+function parentOf(pid: number): number {
+  const stat = procText(pid, 'stat');
+  return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]);
+}
+
+/** The program and its first argument: other processes may be given these words too. */
 function commandOf(pid: number): string[] {
-  try {
-    // The program and its first argument: other processes may be given these words too.
-    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0').slice(0, 2);
-  } catch {
-    return [];
-  }
+  return procText(pid, 'cmdline').split('\0').slice(0, 2);
 }
 
 /** Kills a part of a host, and nothing else, and waits until it is gone. */
@@ -75,20 +78,30 @@ export async function untilWhole(
 }
 
 /**
- * Fails unless the guest is silent outside while `progress` grows, which shows that it lives. What was on its way at the
- * beginning may arrive: the count is taken when there was some progress.
+ * Fails unless the guest is silent outside while `progress` grows by `step`, which shows that it lives. What was on its way
+ * at the beginning may arrive, and be told: the count is taken when there was as much progress already.
  */
 export async function assertSilent(
   t: ExecutionContext,
   traffic: Traffic,
+  step: number,
   progress: () => Promise<number>,
 ): Promise<void> {
   const begin = await progress();
-  await until('a guest that lives', async () => (await progress()) > begin);
+  await until('a guest that lives', async () => (await progress()) >= begin + step);
   const seen = traffic.recordsSeen;
-  const middle = await progress();
-  await until('a guest that lives on', async () => (await progress()) > middle + 1);
+  await until('a guest that lives on', async () => (await progress()) >= begin + 2 * step);
   t.is(traffic.recordsSeen, seen, 'records came out');
+}
+
+/** Waits for an event of a host that is not among the first `from` events. */
+export function untilEvent(
+  deployment: Deployment,
+  host: string,
+  event: string,
+  from: number,
+): Promise<void> {
+  return until(event, () => eventsOf(deployment, host, from).includes(event));
 }
 
 /** The names of the events that came from a host after the first `from` events. */

@@ -23,6 +23,8 @@ export async function deploy(
 export interface PairOptions {
   primaryEnv?: NodeJS.ProcessEnv;
   backupEnv?: NodeJS.ProcessEnv;
+  /** Further options of both coordinators. */
+  flags?: readonly string[];
   traffic?: TrafficOptions;
 }
 
@@ -31,15 +33,18 @@ export async function protectedPair(
   deployment: Deployment,
   options: PairOptions = {},
 ): Promise<Traffic> {
+  const flags = options.flags ?? [];
   await deployment.startGuest('a');
   await deployment.startCoordinator('a', {
     role: 'primary',
     peers: ['b'],
+    flags,
     env: options.primaryEnv ?? {},
   });
   await deployment.startCoordinator('b', {
     role: 'backup',
     peers: ['a'],
+    flags,
     env: options.backupEnv ?? {},
   });
   await deployment.untilProtected('a');
