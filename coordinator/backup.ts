@@ -132,6 +132,8 @@ export class Backup {
     const blocks = layout.blocks.map((_, index) => otherBlocks.get(index));
     const stream = encodeResume({ layout, device, blocks });
     const standby = await this.#keeper.ready();
+    // From here on it may be the guest: whoever starts after us must not end it as a standby.
+    this.#modules.identity.setStandby(null);
     try {
       await standby.resume(stream);
     } catch (error) {

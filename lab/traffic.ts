@@ -21,7 +21,8 @@ import type { Evidence, OracleOptions, Verdict } from './observer/oracle.ts';
 const RECORDS_PORT = 5000;
 const CAS_PORT = 5001;
 /** What is sent here is small; a larger frame would be captured in part, and the verdict would say so. */
-const FRAME_BYTES_MAX = 4096;
+const FRAME_BYTES_MAX = 16_384;
+const CAPTURE_KIB = 65_536;
 /** What the lab itself asks the guest, in long answers, is not observed. */
 const NOT_CONTROL = 'not tcp portrange 1000-1004';
 
@@ -95,6 +96,7 @@ export class Traffic {
           port,
           file: join(lab.lan.runDir, `${port}.pcap`),
           frameBytesMax: FRAME_BYTES_MAX,
+          bufferKib: CAPTURE_KIB,
           filter: notCaptured ? `${NOT_CONTROL} and not (${notCaptured})` : NOT_CONTROL,
         }),
       ),

@@ -1,8 +1,8 @@
 import test from 'ava';
 import { monotonicClock } from '../../common/clock.ts';
 import { silentLogger } from '../../common/log.ts';
+import type { OutputGate } from '../../coordinator/output-gate.ts';
 import { Protection } from '../../coordinator/protection.ts';
-import type { ProxyClient } from '../../coordinator/proxy-client.ts';
 import type { SenderSession } from '../../coordinator/replication/sender.ts';
 import { FakeQemu } from '../qemu/fake-qemu.ts';
 import { FIRST_PASS, REQUEST } from '../qemu/observed-session.ts';
@@ -35,7 +35,7 @@ test('a checkpoint that is due when QEMU has just gone is not taken', async t =>
     },
     {
       qmp: qemu.qmp,
-      proxy: { seal: async () => {} } as unknown as ProxyClient,
+      gate: { seal: async () => {} } as unknown as OutputGate,
       link: link as unknown as SenderSession,
       clock: monotonicClock,
       log: silentLogger,

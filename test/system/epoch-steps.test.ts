@@ -9,6 +9,7 @@ import { Traffic } from '../../lab/traffic.ts';
 import {
   assertClean,
   deploy,
+  PATIENT,
   UNFIT,
   untilRecords,
   untilStopped,
@@ -25,7 +26,12 @@ async function startBackup(
   point: StopPoint | undefined,
 ): Promise<number> {
   const env = point ? { CURLING_TEST_STOP_AT: `${point}:${EPOCHS}` } : {};
-  const child = await deployment.startCoordinator(host, { role: 'backup', peers: [peer], env });
+  const child = await deployment.startCoordinator(host, {
+    role: 'backup',
+    peers: [peer],
+    flags: PATIENT,
+    env,
+  });
   return child.pid!;
 }
 

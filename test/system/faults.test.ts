@@ -16,11 +16,10 @@ import {
   untilState,
   untilWhole,
 } from './faults.ts';
-import { assertClean, deploy, protectedPair, UNFIT, untilRecords } from './scenario.ts';
+import { assertClean, deploy, PATIENT, protectedPair, UNFIT, untilRecords } from './scenario.ts';
 
 const qemu = UNFIT ? test.serial.skip : test.serial;
 /** A busy machine may be silent for a while; what is tested here is not how soon that is noticed. */
-const PATIENT = ['--detection', '1500'];
 /** Few echoes, so that those which pile up in a silence still fit into a frame that the observer captures whole. */
 const TRAFFIC = { recordsRate: 300, echoRate: 10 };
 

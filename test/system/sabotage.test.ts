@@ -9,6 +9,7 @@ import type { Verdict } from '../../lab/observer/oracle.ts';
 import { Traffic } from '../../lab/traffic.ts';
 import {
   deploy,
+  PATIENT,
   protectedPair,
   UNFIT,
   untilRecords,
@@ -28,9 +29,14 @@ async function killedAt(t: ExecutionContext, sabotage: Sabotage, point: StopPoin
   const deployment = await deploy(t);
   await deployment.startGuest('a');
   const env = { CURLING_TEST_SABOTAGE: sabotage, CURLING_TEST_STOP_AT: `${point}:60` };
-  const primary = await deployment.startCoordinator('a', { role: 'primary', peers: ['b'], env });
+  const primary = await deployment.startCoordinator('a', {
+    role: 'primary',
+    peers: ['b'],
+    flags: PATIENT,
+    env,
+  });
   const traffic = await Traffic.start(deployment.lab, TRAFFIC);
-  await deployment.startCoordinator('b', { role: 'backup', peers: ['a'] });
+  await deployment.startCoordinator('b', { role: 'backup', peers: ['a'], flags: PATIENT });
   await untilStopped(primary.pid!);
   deployment.lab.kill('a');
   await untilSurvivor(deployment, 'b');

@@ -10,6 +10,9 @@ import { Traffic, type TrafficOptions } from '../../lab/traffic.ts';
 /** Why these tests are skipped; undefined when they can run. */
 export const UNFIT = process.getuid?.() === 0 ? undefined : 'needs root, QEMU and namespaces';
 
+/** These tests share two processors with two guests: a silence of 300 ms does not mean that a host is dead. */
+export const PATIENT = ['--detection', '1500'];
+
 /** A deployment that is removed when the test ends, also when it fails. */
 export async function deploy(
   t: ExecutionContext,
@@ -33,7 +36,7 @@ export async function protectedPair(
   deployment: Deployment,
   options: PairOptions = {},
 ): Promise<Traffic> {
-  const flags = options.flags ?? [];
+  const flags = options.flags ?? PATIENT;
   await deployment.startGuest('a');
   await deployment.startCoordinator('a', {
     role: 'primary',
