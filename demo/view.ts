@@ -35,23 +35,21 @@ function hostText(status: CoordinatorStatus | undefined): string {
   return `${head}epoch ${epoch.taken} (${epoch.taken - epoch.committed} ahead)  held ${held}  pause ${durationsText(checkpoint.pauseMs)}`;
 }
 
-/** Draws lines over the ones drawn before on a terminal; elsewhere a line now and then. */
+/** Draws lines over the ones drawn before on a terminal; elsewhere only prints what stays. */
 export class Screen {
   readonly #out: NodeJS.WriteStream;
   #drawn = 0;
-  #lastPhase = '';
 
   constructor(out: NodeJS.WriteStream) {
     this.#out = out;
   }
 
+  /** Whether there is somebody to draw for. */
+  get live(): boolean {
+    return this.#out.isTTY === true;
+  }
+
   draw(picture: Picture): void {
-    if (!this.#out.isTTY) {
-      if (picture.phase !== this.#lastPhase)
-        this.print(`[${picture.elapsedS.toFixed(1)} s] ${picture.phase}`);
-      this.#lastPhase = picture.phase;
-      return;
-    }
     this.#clear();
     const lines = pictureLines(picture);
     this.#out.write(`${lines.join('\n')}\n`);

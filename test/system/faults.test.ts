@@ -19,7 +19,6 @@ import {
 import { assertClean, deploy, PATIENT, protectedPair, UNFIT, untilRecords } from './scenario.ts';
 
 const qemu = UNFIT ? test.serial.skip : test.serial;
-/** A busy machine may be silent for a while; what is tested here is not how soon that is noticed. */
 /** Few echoes, so that those which pile up in a silence still fit into a frame that the observer captures whole. */
 const TRAFFIC = { recordsRate: 300, echoRate: 10 };
 
