@@ -3,7 +3,8 @@
  * `{"sum":"<16 hex digits>","entry":…}`. The entry is
  *
  *   {"format":"curling-witness","version":1,"store":"<32 hex digits>"}     in the first line
- *   {"store":…,"vm":…,"generation":…,"mode":…,"primary":…,"backup":…}   in the others
+ *   {"store":…,"vm":…,"generation":…,"mode":…,"primary":…,"backup":…}   in the others, or
+ *   {"store":…,"vm":…,"generation":…,"mode":"FORGOTTEN"}
  *
  * `sum` is the beginning of SHA-256 over the sum of the line before (nothing for the first) and
  * this line's entry as it stands. So a line that was changed, removed, repeated or moved is found.
@@ -15,23 +16,43 @@ import { createHash } from 'node:crypto';
 import { CurlingError, messageOf } from '../common/errors.ts';
 import { isObject } from '../common/qmp/messages.ts';
 import type { Register } from '../coordinator/arbitration/register.ts';
-import { parseIdentity, parseRegister } from '../coordinator/arbitration/register-json.ts';
+import {
+  parseGeneration,
+  parseIdentity,
+  parseName,
+  parseRegister,
+} from '../coordinator/arbitration/register-json.ts';
 
 const FORMAT = 'curling-witness';
 const VERSION = 1;
 const LINE = /^\{"sum":"([0-9a-f]{16})","entry":(\{.*\})\}$/;
 
+/**
+ * What stays of a register that the operator had forgotten. The forgetting has a generation of its
+ * own, so that nothing which was asked of or granted to the former owners fits what comes after it.
+ */
+export interface Forgotten {
+  readonly store: string;
+  readonly vm: string;
+  /** At least 2: one more than the register had. */
+  readonly generation: number;
+  readonly mode: 'FORGOTTEN';
+}
+
+/** What is known of one VM. */
+export type Entry = Register | Forgotten;
+
 /** A store read back. */
 export interface Journal {
   readonly store: string;
-  readonly registers: Map<string, Register>;
+  readonly vms: Map<string, Entry>;
   /** The sum that the next line continues from. */
   readonly sum: string;
   /** Bytes that are good; what follows is cut off. */
   readonly bytes: number;
   /** Whether the last good line lacks its newline. */
   readonly newlineMissing: boolean;
-  /** Register lines, superseded ones included. */
+  /** Lines after the first, superseded ones included. */
   readonly entries: number;
 }
 
@@ -46,9 +67,9 @@ export function headerLine(store: string): Line {
   return line('', { format: FORMAT, version: VERSION, store });
 }
 
-/** The line for a register, after a line with the sum `after`. */
-export function registerLine(after: string, register: Register): Line {
-  return line(after, register);
+/** The line for what is known of a VM, after a line with the sum `after`. */
+export function entryLine(after: string, entry: Entry): Line {
+  return line(after, entry);
 }
 
 /**
@@ -58,7 +79,7 @@ export function registerLine(after: string, register: Register): Line {
  *   unfinished end.
  */
 export function readJournal(content: Buffer, path: string): Journal {
-  const registers = new Map<string, Register>();
+  const vms = new Map<string, Entry>();
   let store: string | undefined;
   let sum = '';
   let at = 0;
@@ -78,7 +99,7 @@ export function readJournal(content: Buffer, path: string): Journal {
     }
     try {
       if (store === undefined) store = parseHeader(read.entry);
-      else takeRegister(registers, parseRegister(read.entry), store);
+      else takeEntry(vms, parseEntry(read.entry), store);
     } catch (error) {
       throw damaged(path, number, messageOf(error));
     }
@@ -88,7 +109,7 @@ export function readJournal(content: Buffer, path: string): Journal {
     newlineMissing = newline < 0;
   }
   if (store === undefined) throw emptyStore(path);
-  return { store, registers, sum, bytes: at, newlineMissing, entries };
+  return { store, vms, sum, bytes: at, newlineMissing, entries };
 }
 
 /** The error of a store that was never initialised, or was emptied. */
@@ -124,16 +145,26 @@ function parseHeader(entry: unknown): string {
   return parseIdentity('store', entry.store);
 }
 
+function parseEntry(entry: unknown): Entry {
+  if (!isObject(entry) || entry.mode !== 'FORGOTTEN') return parseRegister(entry);
+  return {
+    store: parseIdentity('store', entry.store),
+    vm: parseName('vm', entry.vm),
+    generation: parseGeneration('generation', entry.generation, 2),
+    mode: 'FORGOTTEN',
+  };
+}
+
 /**
  * A store that was compacted begins a VM at any generation; from there each generation follows the
  * last.
  */
-function takeRegister(registers: Map<string, Register>, register: Register, store: string): void {
-  if (register.store !== store) throw new Error(`it belongs to store ${register.store}`);
-  const last = registers.get(register.vm)?.generation;
-  if (last !== undefined && register.generation !== last + 1)
-    throw new Error(`generation ${register.generation} of ${register.vm} follows ${last}`);
-  registers.set(register.vm, register);
+function takeEntry(vms: Map<string, Entry>, entry: Entry, store: string): void {
+  if (entry.store !== store) throw new Error(`it belongs to store ${entry.store}`);
+  const last = vms.get(entry.vm)?.generation;
+  if (last !== undefined && entry.generation !== last + 1)
+    throw new Error(`generation ${entry.generation} of ${entry.vm} follows ${last}`);
+  vms.set(entry.vm, entry);
 }
 
 function damaged(path: string, number: number, what: string): CurlingError {

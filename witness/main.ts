@@ -7,12 +7,13 @@ import { CurlingError } from '../common/errors.ts';
 import { createLogger, logLevel } from '../common/log.ts';
 import { type CommandLine, type CommandSpec, requiredText, tcpAddress } from '../common/options.ts';
 import { runProgram, untilTerminated } from '../common/program.ts';
+import { forgetVm } from './forget.ts';
 import { witnessServer } from './service.ts';
 import { initStore, WitnessStore } from './store.ts';
 
 const SPEC: CommandSpec = {
   program: 'curling-witness',
-  usage: '(init --store FILE | --listen HOST:PORT --store FILE)',
+  usage: '(init | forget VM | --listen HOST:PORT) --store FILE',
   summary: 'Keeps one compare-and-swap register per virtual machine: who may run it.',
   options: {
     listen: {
@@ -21,6 +22,7 @@ const SPEC: CommandSpec = {
       help: 'serve the hosts at this TCP address',
     },
     store: { type: 'string', value: 'FILE', help: 'the file that holds the registers' },
+    yes: { type: 'boolean', help: "forget: do not ask for the virtual machine's name" },
     'log-level': {
       type: 'string',
       value: 'LEVEL',
@@ -30,6 +32,8 @@ const SPEC: CommandSpec = {
   },
   notes: [
     'init creates an empty store with a new identity; the hosts refuse another one than they know.',
+    'forget takes away the register of a VM that exists nowhere any more, so that its name can be',
+    'created again. Only when no guest of this VM runs on any host: else it could exist twice.',
     'Run it on a third machine: it decides when the two hosts lose sight of each other.',
   ],
 };
@@ -37,15 +41,20 @@ const SPEC: CommandSpec = {
 async function main(line: CommandLine): Promise<number> {
   const file = requiredText('store', line.values.store);
   const [verb, ...rest] = line.positionals;
-  if (rest.length > 0 || (verb !== undefined && verb !== 'init')) {
-    const text = `expected init or nothing, got ${line.positionals.join(' ')}`;
-    throw new CurlingError('CURLING_USAGE', text);
-  }
-  if (verb === 'init') {
+  if (verb === undefined) return serve(line, file);
+  if (verb === 'init' && rest.length === 0) {
     process.stdout.write(`${await initStore(file)}\n`);
     return 0;
   }
-  return serve(line, file);
+  const [vm] = rest;
+  if (verb === 'forget' && vm !== undefined && rest.length === 1) {
+    const terminal = { input: process.stdin, output: process.stderr };
+    const next = (await forgetVm(file, vm, line.values.yes === true, terminal)) + 1;
+    process.stdout.write(`${vm} is forgotten; --create begins with generation ${next}\n`);
+    return 0;
+  }
+  const text = `expected init, forget VM or nothing, got ${line.positionals.join(' ')}`;
+  throw new CurlingError('CURLING_USAGE', text);
 }
 
 async function serve(line: CommandLine, file: string): Promise<number> {

@@ -5,6 +5,7 @@
 import type { JsonObject } from '../common/qmp/messages.ts';
 import { QmpServer } from '../common/qmp/server.ts';
 import { createRequest } from '../coordinator/arbitration/host-start.ts';
+import type { Register, SwapRequest } from '../coordinator/arbitration/register.ts';
 import {
   parseName,
   parseOwner,
@@ -25,6 +26,8 @@ const CLIENTS_MAX = 2_100;
  *   swap {vm, generation, transition, by, backup?}   {swapped, register}: as it is now
  *   query-store                                      {store}
  *   query-status                                     {store, vms, bytes, counters, server}
+ *
+ * With an absent register comes `generation`: the one in which it was forgotten, or 0.
  */
 export function witnessServer(store: WitnessStore): QmpServer {
   const server: QmpServer = new QmpServer({
@@ -34,10 +37,10 @@ export function witnessServer(store: WitnessStore): QmpServer {
     unsentBytesMax: 64 << 10,
     pendingMax: 8,
     commands: {
-      read: async (args: JsonObject) => ({ register: await store.read(parseName('vm', args.vm)) }),
+      read: (args: JsonObject) => read(store, parseName('vm', args.vm)),
       create: (args: JsonObject) =>
-        store.swap(createRequest(parseName('vm', args.vm), parseOwner('primary', args.primary))),
-      swap: (args: JsonObject) => store.swap(parseSwapRequest(args)),
+        swap(store, createRequest(parseName('vm', args.vm), parseOwner('primary', args.primary))),
+      swap: (args: JsonObject) => swap(store, parseSwapRequest(args)),
       'query-store': () => ({ store: store.id }),
       'query-status': () => ({
         store: store.id,
@@ -49,4 +52,20 @@ export function witnessServer(store: WitnessStore): QmpServer {
     },
   });
   return server;
+}
+
+// Both look at the forgotten generation in the same moment as at the register.
+
+async function read(store: WitnessStore, vm: string): Promise<JsonObject> {
+  const forgotten = store.forgottenIn(vm);
+  return answer({ register: await store.read(vm) }, forgotten);
+}
+
+async function swap(store: WitnessStore, request: SwapRequest): Promise<JsonObject> {
+  const forgotten = store.forgottenIn(request.vm);
+  return answer(await store.swap(request), forgotten);
+}
+
+function answer(found: { register: Register | null }, forgotten: number): JsonObject {
+  return found.register === null ? { ...found, generation: forgotten } : { ...found };
 }

@@ -23,11 +23,18 @@ import {
   type SwapRequest,
   type SwapResult,
 } from '../coordinator/arbitration/register.ts';
-import { emptyStore, headerLine, type Journal, readJournal, registerLine } from './journal.ts';
+import {
+  type Entry,
+  emptyStore,
+  entryLine,
+  headerLine,
+  type Journal,
+  readJournal,
+} from './journal.ts';
 import { lockStore, type StoreLock } from './lock.ts';
 
 export interface WitnessStoreOptions {
-  /** VMs that are kept; one more is refused. Default 1,024. */
+  /** VMs that are kept, forgotten ones too; one more is refused. Default 1,024. */
   vmsMax?: number;
   /** Bytes at which superseded lines are left out of the file. Default 4 MiB. */
   compactBytes?: number;
@@ -69,14 +76,14 @@ export class WitnessStore implements RegisterBackend {
   readonly #lock: StoreLock;
   readonly #options: Required<WitnessStoreOptions>;
   /** As decided, on disk or not. */
-  readonly #registers: Map<string, Register>;
+  readonly #vms: Map<string, Entry>;
   /** As in the file. */
-  readonly #written: Map<string, Register>;
+  readonly #written: Map<string, Entry>;
   #handle: fs.FileHandle;
   #bytes: number;
   #sum: string;
   #lines: number;
-  #queue: Register[] = [];
+  #queue: Entry[] = [];
   #decided = 0;
   #durable = 0;
   #flushing: Promise<void> | undefined;
@@ -95,8 +102,8 @@ export class WitnessStore implements RegisterBackend {
     this.#handle = handle;
     this.#options = { vmsMax: 1_024, compactBytes: 4 << 20, ...options };
     this.id = journal.store;
-    this.#registers = journal.registers;
-    this.#written = new Map(journal.registers);
+    this.#vms = journal.vms;
+    this.#written = new Map(journal.vms);
     this.#lines = journal.entries;
     this.#bytes = journal.bytes;
     this.#sum = journal.sum;
@@ -136,7 +143,7 @@ export class WitnessStore implements RegisterBackend {
 
   /** VMs that have a register. */
   get vms(): number {
-    return this.#registers.size;
+    return [...this.#vms.values()].filter(isRegister).length;
   }
 
   /** Bytes of the file. */
@@ -150,9 +157,15 @@ export class WitnessStore implements RegisterBackend {
 
   /** @throws CurlingError CURLING_WITNESS_STORE when the file failed. */
   async read(vm: string): Promise<Register | null> {
-    const register = this.#registers.get(vm) ?? null;
+    const register = this.#register(vm);
     await this.#untilDurable();
     return register;
+  }
+
+  /** The generation in which an absent register was forgotten; 0 when it is not forgotten. */
+  forgottenIn(vm: string): number {
+    const entry = this.#vms.get(vm);
+    return entry?.mode === 'FORGOTTEN' ? entry.generation : 0;
   }
 
   /**
@@ -162,12 +175,32 @@ export class WitnessStore implements RegisterBackend {
    */
   async swap(request: SwapRequest): Promise<SwapResult> {
     if (this.#broken) throw this.#broken;
-    const current = this.#registers.get(request.vm) ?? null;
-    const result = applyTransition(current, request, this.id);
-    if (result.swapped && result.register) this.#decide(result.register, current);
+    const { vm } = request;
+    const result = applyTransition(this.#register(vm), request, this.id, this.forgottenIn(vm));
+    if (result.swapped && result.register) this.#decide(result.register);
     this.counters[result.swapped ? 'swaps' : 'refused']++;
     await this.#untilDurable();
     return result;
+  }
+
+  /**
+   * Takes a register away, on disk when this resolves. Only for an operator who knows that no guest
+   * of this VM runs anywhere: whoever is created next does not know of it.
+   * @returns The generation of the forgetting; a new register begins with the next.
+   * @throws CurlingError CURLING_REGISTER when there is no register, CURLING_WITNESS_STORE when the
+   *   file failed.
+   */
+  async forget(vm: string): Promise<number> {
+    if (this.#broken) throw this.#broken;
+    const register = this.#register(vm);
+    const generation = (register?.generation ?? 0) + 1;
+    if (register === null || !Number.isSafeInteger(generation)) {
+      const text = `${this.#file} has no register of ${vm} that could be forgotten`;
+      throw new CurlingError('CURLING_REGISTER', text);
+    }
+    this.#decide({ store: this.id, vm, generation, mode: 'FORGOTTEN' });
+    await this.#untilDurable();
+    return generation;
   }
 
   /** Writes what waits, and gives the store up. May be called again. */
@@ -177,14 +210,19 @@ export class WitnessStore implements RegisterBackend {
     this.#lock.release();
   }
 
-  #decide(register: Register, before: Register | null): void {
-    if (before === null && this.#registers.size >= this.#options.vmsMax) {
+  #register(vm: string): Register | null {
+    const entry = this.#vms.get(vm);
+    return entry && isRegister(entry) ? entry : null;
+  }
+
+  #decide(entry: Entry): void {
+    if (!this.#vms.has(entry.vm) && this.#vms.size >= this.#options.vmsMax) {
       const { vmsMax } = this.#options;
-      const text = `this witness keeps at most ${vmsMax} VMs; ${register.vm} was not created`;
+      const text = `this witness keeps at most ${vmsMax} VMs; ${entry.vm} was not created`;
       throw new CurlingError('CURLING_BUSY', text);
     }
-    this.#registers.set(register.vm, register);
-    this.#queue.push(register);
+    this.#vms.set(entry.vm, entry);
+    this.#queue.push(entry);
     this.#decided++;
   }
 
@@ -204,12 +242,12 @@ export class WitnessStore implements RegisterBackend {
     const decided = this.#decided;
     this.#queue = [];
     try {
-      const bytes = Buffer.from(batch.map(register => this.#line(register)).join(''));
+      const bytes = Buffer.from(batch.map(entry => this.#line(entry)).join(''));
       await writeAt(this.#handle, bytes, this.#bytes);
       await this.#handle.sync();
       this.#bytes += bytes.length;
       this.#lines += batch.length;
-      for (const register of batch) this.#written.set(register.vm, register);
+      for (const entry of batch) this.#written.set(entry.vm, entry);
       this.counters.syncs++;
       await this.#compactIfLarge();
       this.#durable = decided;
@@ -222,8 +260,8 @@ export class WitnessStore implements RegisterBackend {
     }
   }
 
-  #line(register: Register): string {
-    const line = registerLine(this.#sum, register);
+  #line(entry: Entry): string {
+    const line = entryLine(this.#sum, entry);
     this.#sum = line.sum;
     return line.text;
   }
@@ -240,15 +278,14 @@ export class WitnessStore implements RegisterBackend {
   }
 
   /**
-   * Replaces the file by one with only the newest register of each VM, when that at least halves
-   * it.
+   * Replaces the file by one with only the newest entry of each VM, when that at least halves it.
    */
   async #compactIfLarge(): Promise<void> {
     const worthIt = this.#lines > 2 * this.#written.size;
     if (this.#bytes <= this.#options.compactBytes || !worthIt) return;
     const header = headerLine(this.id);
     this.#sum = header.sum;
-    const lines = [...this.#written.values()].map(register => this.#line(register));
+    const lines = [...this.#written.values()].map(entry => this.#line(entry));
     const text = header.text + lines.join('');
     const draft = `${this.#file}.compact`;
     await writeWhole(draft, text);
@@ -261,6 +298,10 @@ export class WitnessStore implements RegisterBackend {
     this.#lines = lines.length;
     this.counters.compactions++;
   }
+}
+
+function isRegister(entry: Entry): entry is Register {
+  return entry.mode !== 'FORGOTTEN';
 }
 
 async function writeAt(handle: fs.FileHandle, bytes: Buffer, position: number): Promise<void> {

@@ -30,7 +30,7 @@ export interface StartOptions {
   readonly unresolvedPair?: { readonly request: SwapRequest; readonly snapshot: number };
 }
 
-/** The request that creates the register, with `by` as the owner of generation 1. */
+/** The request that creates the register, with `by` as the owner of its first generation. */
 export function createRequest(vm: string, by: Owner): SwapRequest {
   return { vm, generation: 0, transition: 'create', by };
 }

@@ -54,7 +54,8 @@ export function reduce(
     return { state, actions: nothingToLose ? [] : [{ type: 'read-register' }] };
   }
   const inner = stateEvent(event);
-  // An absent register decides nothing: it was there before, so the witness lost it.
+  // An absent register decides nothing: it was there before, so it was lost, or forgotten by an
+  // operator who says that no guest runs.
   if (inner === null) return { state, actions: [] };
   const step = REDUCERS[state.name](state, inner, newIncarnation);
   const next = step.state;

@@ -88,7 +88,11 @@ export function parseSwapRequest(value: JsonObject): SwapRequest {
   return { ...request, backup };
 }
 
-function parseGeneration(what: string, value: unknown, min: number): number {
+/**
+ * A generation of at least `min`.
+ * @throws CurlingError CURLING_REGISTER
+ */
+export function parseGeneration(what: string, value: unknown, min: number): number {
   if (typeof value === 'number' && Number.isSafeInteger(value) && value >= min) return value;
   throw malformed(what, `a whole number of at least ${min}`, value);
 }

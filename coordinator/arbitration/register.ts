@@ -3,10 +3,13 @@
  * changes:
  *
  *   transition          by    from                      to
- *   create              P#i   absent                    (1,   SOLO, P#i)
+ *   create              P#i   absent since f            (f+1, SOLO, P#i)
  *   pair                P#i   (g, SOLO, P#i)            (g+1, PAIR, P#i, B#j)
  *   solo-by-primary     P#i   (g, PAIR, P#i, B#j)       (g+1, SOLO, P#i)
  *   solo-by-backup      B#j   (g, PAIR, P#i, B#j)       (g+1, SOLO, B#j)
+ *
+ * `f` is 0 when there never was a register, else the generation in which the operator had it
+ * forgotten, so that generations go on where they were.
  *
  * Everything else is refused. The two solo transitions compete for the same generation, so exactly
  * one of them can succeed. Host and incarnation are compared: a host that restarted empty is
@@ -66,7 +69,7 @@ export interface SwapResult {
  * register.
  */
 export interface RegisterBackend {
-  /** The register of `vm`, or null when it was never created. */
+  /** The register of `vm`, or null when it was never created or was forgotten. */
   read(vm: string): Promise<Register | null>;
   swap(request: SwapRequest): Promise<SwapResult>;
   /** The identity of the store. Another one means that the store lost its memory. */
@@ -82,19 +85,23 @@ export function sameOwner(a: Owner | null, b: Owner | null): boolean {
  * Applies one request to one register. A refused request returns the register as it is, so that the
  * answer always tells the asker where things stand.
  * @param store The id of the store, written into a created register.
+ * @param forgotten The generation in which an absent register was forgotten; 0 when there never was
+ *   one.
  */
 export function applyTransition(
   register: Register | null,
   request: SwapRequest,
   store: string,
+  forgotten = 0,
 ): SwapResult {
   assert(
     register === null || register.vm === request.vm,
     'a request goes to the register of its vm',
   );
-  const next = nextRegister(register, request, store);
+  const last = register?.generation ?? forgotten;
+  const next = nextRegister(register, request, store, last + 1);
   if (next === null) return { swapped: false, register };
-  assert(next.generation === (register?.generation ?? 0) + 1, 'a generation is never left out');
+  assert(next.generation === last + 1, 'a generation is never left out');
   assert((next.mode === 'PAIR') === (next.backup !== null), 'a backup is named exactly in PAIR');
   return { swapped: true, register: next };
 }
@@ -103,16 +110,16 @@ function nextRegister(
   register: Register | null,
   request: SwapRequest,
   store: string,
+  generation: number,
 ): Register | null {
   const { vm, by, transition, backup = null } = request;
   if (request.generation !== (register?.generation ?? 0)) return null;
-  const generation = request.generation + 1;
+  if (!Number.isSafeInteger(generation)) return null;
   if (register === null) {
     return transition === 'create'
       ? { store, vm, generation, mode: 'SOLO', primary: by, backup: null }
       : null;
   }
-  if (!Number.isSafeInteger(generation)) return null;
   switch (transition) {
     case 'create':
       return null;

@@ -6,14 +6,15 @@
  * A connection on which a request timed out is given up, for its later answers could come long
  * after the question. The witness must stay the one that was configured, or seen first, and must
  * never tell of an older generation than before; otherwise it lost its memory, and nothing it says
- * may be believed.
+ * may be believed. A register that the operator had forgotten is absent, and its generation is told
+ * with that.
  */
 import { CurlingError, messageOf } from '../../common/errors.ts';
 import type { TcpAddress } from '../../common/options.ts';
 import { QmpClient } from '../../common/qmp/client.ts';
 import { isObject, type JsonObject } from '../../common/qmp/messages.ts';
 import type { Register, RegisterBackend, SwapRequest, SwapResult } from './register.ts';
-import { parseIdentity, parseRegister } from './register-json.ts';
+import { parseGeneration, parseIdentity, parseRegister } from './register-json.ts';
 
 export interface WitnessClientOptions {
   /** The store id that must be found there; by default whatever is found first. */
@@ -207,7 +208,9 @@ export class WitnessClient implements RegisterBackend {
         `asked for ${vm}, the answer is of ${register.vm}`,
       );
     if (register) this.#checkStore(register.store);
-    const generation = register?.generation ?? 0;
+    // An absent register without a generation was never there.
+    const generation =
+      register?.generation ?? parseGeneration('generation', answer.generation ?? 0, 0);
     if (generation < known) {
       const what = `it is at generation ${generation} of ${vm}, which was at ${known} before`;
       throw this.#memoryLost(what);

@@ -46,6 +46,19 @@ test('the four transitions, and what they make', t => {
   t.deepEqual(byBackup, { swapped: true, register: { ...SOLO, generation: 6, primary: B } });
 });
 
+test('a register created after one that was forgotten goes on above it', t => {
+  const create = request('create', 0, B);
+  const created = applyTransition(null, create, STORE, 6);
+  t.deepEqual(created, { swapped: true, register: { ...SOLO, generation: 7, primary: B } });
+  const refused = { swapped: false, register: null };
+  for (const generation of [0, 5, 6, 7]) {
+    t.deepEqual(applyTransition(null, request('pair', generation, P, B), STORE, 6), refused);
+    const late = request('solo-by-backup', generation, B);
+    t.deepEqual(applyTransition(null, late, STORE, 6), refused);
+  }
+  t.deepEqual(applyTransition(null, create, STORE, Number.MAX_SAFE_INTEGER), refused);
+});
+
 const REFUSED: [string, Register | null, SwapRequest][] = [
   ['create over an existing one', SOLO, request('create', 0, P)],
   ['anything but create on nothing', null, request('pair', 0, P, B)],

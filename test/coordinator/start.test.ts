@@ -153,6 +153,21 @@ test('a guest that another host owns is ended, and says nothing more', async t =
   t.false(bench.released);
 });
 
+test('a machine whose owner is gone starts afresh once its register is forgotten', async t => {
+  const bench = await Bench.create(t);
+  await bench.store.swap(createRequest(VM, OTHER));
+  await bench.store.forget(VM);
+  const guest = await bench.guest();
+  await bench.serving('primary', {}, ['--create']);
+  t.like(await bench.status(), { state: 'SOLO', generation: 3 });
+  t.true(bench.released);
+  // Forgotten while it runs, it keeps its grant: nobody tells it. Another owner ends it.
+  await bench.store.forget(VM);
+  await bench.store.swap(createRequest(VM, OTHER));
+  await bench.untilStatus('an empty host', status => status.state === 'JOIN');
+  t.true(guest.said.includes('quit'));
+});
+
 test('a guest that another host owns and that will not end keeps this host from joining', async t => {
   const bench = await Bench.create(t);
   const guest = await bench.guest({ quit: () => ({}) });

@@ -72,6 +72,36 @@ test('two witnesses on one store: the second refuses', async t => {
   t.regex(second.err, /CURLING_WITNESS_STORE: .*in use/);
 });
 
+test('forget: refused while served and without an answer; then the name is free', async t => {
+  const { file, address } = await initialised(t);
+  const child = await start(t, file, address.port);
+  const client = connect(t, address, { backOffMs: 5, requestTimeoutMs: 5_000 });
+  t.true((await client.swap(create)).swapped);
+  const served = await runToEnd('forget', VM, '--store', file, '--yes');
+  t.is(served.status, 4);
+  t.regex(served.err, /CURLING_WITNESS_STORE: .*in use/);
+  child.kill('SIGTERM');
+  await once(child, 'exit');
+
+  t.is((await runToEnd('forget', '--store', file, '--yes')).status, 2);
+  t.is((await runToEnd('forget', VM, 'other', '--store', file, '--yes')).status, 2);
+  const unasked = await runToEnd('forget', VM, '--store', file);
+  t.is(unasked.status, 2);
+  t.regex(unasked.err, /CURLING_USAGE: .*--yes/);
+  const unknown = await runToEnd('forget', 'other', '--store', file, '--yes');
+  t.is(unknown.status, 1);
+  t.regex(unknown.err, /CURLING_REGISTER: .*other/);
+
+  const done = await runToEnd('forget', VM, '--store', file, '--yes');
+  t.is(done.status, 0);
+  t.regex(done.err, /generation 1, SOLO/);
+  t.is(done.out, 'vm is forgotten; --create begins with generation 3\n');
+  await start(t, file, address.port);
+  const register = await client.read(VM).catch(() => client.read(VM));
+  t.is(register, null);
+  t.is((await client.swap(create)).register?.generation, 3);
+});
+
 test('SIGTERM ends it with status 0', async t => {
   const { file, address } = await initialised(t);
   const child = await start(t, file, address.port);
