@@ -14,13 +14,15 @@
  *
  *   time stopped in any windowMs ≤ pauseShareMax × windowMs + one pause
  *
- * This holds whatever the pauses are, because a debt is paid before the next start. A start at
+ * This holds whatever the pauses are, because a debt is paid before the next start. It is never
+ * more than one window's budget: that much is not paid off within the window anyway, and one hiccup
+ * of the machine must not slow output down for many times its own length. A start at
  * `intervalMaxMs` ignores the budget, for a guest whose pauses have grown too long must still make
  * progress; since intervalMaxMs ≥ windowMs, no window holds more than one such start, and the bound
  * stands.
  *
- * Invariants: balance ≤ capacity; while the guest is stopped or a start was decided, nothing more
- * is started.
+ * Invariants: −budget of a window ≤ balance ≤ capacity; while the guest is stopped or a start was
+ * decided, nothing more is started.
  */
 import assert from 'node:assert/strict';
 
@@ -79,6 +81,7 @@ export class CheckpointSchedule {
   readonly #intervalMs: number;
   readonly #intervalMaxMs: number;
   readonly #capacityMs: number;
+  readonly #debtMaxMs: number;
   readonly #flowShare: number;
   #balanceMs: number;
   #balanceAt: number;
@@ -108,6 +111,7 @@ export class CheckpointSchedule {
     assert(windowMs > 0 && this.#intervalMs > 0, 'times are positive');
     assert(this.#intervalMaxMs >= windowMs, 'intervalMaxMs is at least windowMs');
     this.#capacityMs = share * windowMs * BURST_FRACTION;
+    this.#debtMaxMs = share * windowMs;
     this.#flowShare = share * (1 - BURST_FRACTION);
     this.#balanceMs = this.#capacityMs;
     this.#balanceAt = now;
@@ -156,7 +160,7 @@ export class CheckpointSchedule {
     assert(this.#stoppedAt !== undefined, 'only a stopped guest runs on');
     const pauseMs = Math.max(0, now - this.#stoppedAt);
     this.#flow(now);
-    this.#balanceMs -= pauseMs;
+    this.#balanceMs = Math.max(-this.#debtMaxMs, this.#balanceMs - pauseMs);
     const first = this.#pauseLastMs === 0 && this.#pauseMeanMs === 0;
     this.#pauseMeanMs += (pauseMs - this.#pauseMeanMs) * (first ? 1 : PAUSE_WEIGHT);
     this.#pauseLastMs = pauseMs;

@@ -34,7 +34,7 @@ export interface Facts {
   offences: string[];
   records: number;
   compareAndSwaps: number;
-  pauseMs: Percentile;
+  pauseMs: Percentile & { max: number };
   checkpointBytes: number;
   /** At light load: ten echoes a second and nothing else. */
   echoRttMs: { protected: Percentile; unprotected: Percentile; underLoad: Percentile };
@@ -103,7 +103,7 @@ export function summaryText(facts: Facts): string {
       'epochs committed',
       `${facts.epochs}, ${(facts.checkpointBytes / 1024).toFixed(0)} KiB each (median)`,
     ],
-    ['guest stopped for a checkpoint', both(pauseMs)],
+    ['guest stopped for a checkpoint', `${both(pauseMs)}   at most ${pauseMs.max.toFixed(1)} ms`],
     ['echo, unprotected, light load', both(echoRttMs.unprotected)],
     ['echo, protected, light load', both(echoRttMs.protected)],
     ['echo, protected, with all traffic', both(echoRttMs.underLoad)],

@@ -179,8 +179,8 @@ export class Story {
     const status = await this.#deployment.status(host);
     if (!status) return;
     this.#facts.epochs += status.checkpoint.commitMs.count;
-    const { p50, p99 } = status.checkpoint.pauseMs;
-    this.#facts.pauseMs = { p50, p99 };
+    const { p50, p99, max } = status.checkpoint.pauseMs;
+    this.#facts.pauseMs = { p50, p99, max: Math.max(max, this.#facts.pauseMs.max) };
     this.#facts.checkpointBytes = status.checkpoint.bytesP50;
   }
 
@@ -241,7 +241,7 @@ function emptyFacts(): Facts {
     offences: [],
     records: 0,
     compareAndSwaps: 0,
-    pauseMs: none,
+    pauseMs: { ...none, max: 0 },
     checkpointBytes: 0,
     echoRttMs: { protected: none, unprotected: none, underLoad: none },
     failovers: [],

@@ -24,7 +24,7 @@ function facts(change: Partial<Facts> = {}): Facts {
     offences: [],
     records: 3000,
     compareAndSwaps: 500,
-    pauseMs: PERCENTILE,
+    pauseMs: { ...PERCENTILE, max: 5 },
     checkpointBytes: 500_000,
     echoRttMs: { protected: PERCENTILE, unprotected: PERCENTILE, underLoad: PERCENTILE },
     failovers: [FAILOVER, { ...FAILOVER, kind: 'pulled', from: 'b', to: 'c' }],

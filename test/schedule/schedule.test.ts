@@ -68,6 +68,20 @@ test('a spent budget makes output wait, and says until when', t => {
   t.is(schedule.counters.outputWaitedForBudget, 1);
 });
 
+test('one long pause does not slow output down for many times its length', t => {
+  const schedule = new CheckpointSchedule(0, { intervalMaxMs: 60_000 });
+  schedule.requested();
+  schedule.outputPending(1);
+  t.true(schedule.decide(0).takeNow);
+  take(schedule, 0, 3_000, 1);
+  schedule.outputPending(2);
+  const { reason, nextAskAt } = schedule.decide(3_000);
+  t.is(reason, 'budget');
+  // The budget of one window and a full bucket, at the rate at which it flows in.
+  t.true(nextAskAt <= 3_000 + (100 + 12.5) / 0.175 + 1);
+  t.is(schedule.decide(nextAskAt).reason, 'output');
+});
+
 test('mode fixed starts by the clock, whatever waits', t => {
   const schedule = new CheckpointSchedule(0, { mode: 'fixed', intervalMs: 20 });
   schedule.requested();
