@@ -18,8 +18,8 @@
 #include <time.h>
 #include <unistd.h>
 
-/* How long a wait without ownership lasts at most: the loop around it looks again 20000 times per second. */
-#define BORROWED_WAIT_NS 50000L
+/* How long a wait without ownership lasts at most: the loop around it looks again 2000 times per second. */
+#define BORROWED_WAIT_NS 500000L
 #define NS_PER_S 1000000000L
 
 typedef int wait_function(pthread_cond_t *, pthread_mutex_t *);
