@@ -20,8 +20,8 @@ import type { Evidence, OracleOptions, Verdict } from './observer/oracle.ts';
 
 const RECORDS_PORT = 5000;
 const CAS_PORT = 5001;
-/** What is sent here is small; a larger frame would be captured in part, and the verdict would say so. */
-const FRAME_BYTES_MAX = 16_384;
+/** The longest frame that a segmenting card is given; a ring of this size has room for a thousand of them. */
+const FRAME_BYTES_MAX = 65_600;
 const CAPTURE_KIB = 65_536;
 /** What the lab itself asks the guest, in long answers, is not observed. */
 const NOT_CONTROL = 'not tcp portrange 1000-1004';

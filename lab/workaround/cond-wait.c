@@ -10,6 +10,10 @@
  * So: a thread that waits with a mutex of its own waits as always. Any other one takes the mutex first, waits for a
  * short while and gives the mutex back, so that it leaves as it came. A wait that ends early is a spurious wake-up,
  * which POSIX allows and every caller's loop expects.
+ *
+ * The same thread queues its work and wakes the virtual CPU's thread without the lock, so the wake-up can fall between
+ * that thread's look at its queue and its sleep, and is lost: the virtual machine hangs while it is stopped. So on a
+ * mutex that was ever borrowed, its owners do not sleep for ever either: they look again after a few milliseconds.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -20,6 +24,8 @@
 
 /* How long a wait without ownership lasts at most: the loop around it looks again 2000 times per second. */
 #define BORROWED_WAIT_NS 500000L
+/* How long an owner of a borrowed mutex sleeps at most. */
+#define OWNED_WAIT_NS 5000000L
 #define NS_PER_S 1000000000L
 
 typedef int wait_function(pthread_cond_t *, pthread_mutex_t *);
@@ -27,6 +33,8 @@ typedef int timed_wait_function(pthread_cond_t *, pthread_mutex_t *, const struc
 
 static wait_function *libc_wait;
 static timed_wait_function *libc_timed_wait;
+/* QEMU's big lock, once it was borrowed. */
+static pthread_mutex_t *_Atomic borrowed;
 
 __attribute__((constructor)) static void find_libc(void)
 {
@@ -37,15 +45,23 @@ __attribute__((constructor)) static void find_libc(void)
         abort();
 }
 
-static struct timespec shortly(void)
+static struct timespec in_ns(long ns)
 {
     struct timespec at;
 
     clock_gettime(CLOCK_REALTIME, &at);
-    at.tv_nsec += BORROWED_WAIT_NS;
+    at.tv_nsec += ns;
     at.tv_sec += at.tv_nsec / NS_PER_S;
     at.tv_nsec %= NS_PER_S;
     return at;
+}
+
+/* A wait that ends by time is a spurious wake-up to the caller. */
+static void wait_at_most(pthread_cond_t *condition, pthread_mutex_t *mutex, long ns)
+{
+    struct timespec until = in_ns(ns);
+
+    libc_timed_wait(condition, mutex, &until);
 }
 
 int pthread_cond_wait(pthread_cond_t *condition, pthread_mutex_t *mutex)
@@ -55,12 +71,16 @@ int pthread_cond_wait(pthread_cond_t *condition, pthread_mutex_t *mutex)
 
     if (!self)
         self = gettid();
-    if (mutex->__data.__owner == self)
-        return libc_wait(condition, mutex);
+    if (mutex->__data.__owner == self) {
+        if (mutex != borrowed)
+            return libc_wait(condition, mutex);
+        wait_at_most(condition, mutex, OWNED_WAIT_NS);
+        return 0;
+    }
     error = pthread_mutex_lock(mutex);
     if (error)
         return error;
-    struct timespec until = shortly();
-    libc_timed_wait(condition, mutex, &until);
+    borrowed = mutex;
+    wait_at_most(condition, mutex, BORROWED_WAIT_NS);
     return pthread_mutex_unlock(mutex);
 }
