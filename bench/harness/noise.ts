@@ -6,7 +6,8 @@ import { medianOr0, rangePercent, uncertainty } from './statistics.ts';
 export interface Noise {
   /**
    * Metric to the smallest difference between two variants that can be told (95 %), in percent of the value, from the
-   * spread of the baseline (without one: the median of all variants). Missing with fewer than two rounds.
+   * spread of the baseline (without one: the median of all variants). Missing with fewer than two rounds,
+   * and around 0.
    */
   tellsPercent: Record<string, number>;
   /** Medians over the rounds. */
@@ -20,6 +21,7 @@ export interface Noise {
 
 /** Above these, a warning is given. */
 const LIMITS = { tellsPercent: 10, stealPercent: 2, foreignPercent: 5, probePercent: 15 } as const;
+const CONFIDENCE = 95;
 /** The uncertainty of a difference of two equally uncertain values. */
 const OF_TWO = Math.SQRT2;
 
@@ -30,7 +32,8 @@ export function noiseOf(experiment: ExperimentResults, cells: Cells): Noise {
     const rows = experiment.baseline ? [experiment.baseline] : Object.keys(cells);
     const known = rows.flatMap(id => {
       const cell = cells[id]?.[metric.id];
-      return (cell && uncertainty(cell)) ?? [];
+      const unit = cell && uncertainty(cell, CONFIDENCE);
+      return typeof unit === 'number' && cell?.median ? unit / Math.abs(cell.median) : [];
     });
     if (known.length > 0) tellsPercent[metric.id] = medianOr0(known) * OF_TWO * 100;
   }

@@ -15,13 +15,18 @@ export interface Summary {
   mad: number;
 }
 
-/** Two-sided 95 % points of Student's t, by degrees of freedom from 1; then the normal one. */
-const T95 = [12.71, 4.3, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26, 2.23];
-const T95_MANY = 1.96;
+/** Two-sided points of Student's t by degrees of freedom from 1, and the normal one for more. */
+const STUDENT = {
+  95: { few: [12.71, 4.3, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26], many: 1.96 },
+  99: { few: [63.66, 9.92, 5.84, 4.6, 4.03, 3.71, 3.5, 3.36, 3.25], many: 2.58 },
+} as const;
+export type Confidence = keyof typeof STUDENT;
 /** The standard error of a median is this much larger than that of a mean, for normal values. */
 const MEDIAN_FACTOR = 1.2533;
 /** Quartile distance of the normal distribution with deviation 1. */
 const NORMAL_IQR = 1.349;
+/** Mean range of 2 to 10 normal values with deviation 1 (the d2 of quality control). */
+const NORMAL_RANGE = [1.128, 1.693, 2.059, 2.326, 2.534, 2.704, 2.847, 2.97, 3.078];
 
 /** Summarises at least one finite value. */
 export function summarise(values: readonly number[]): Summary {
@@ -46,14 +51,16 @@ export function relativeSpread(summary: Summary): number | null {
 }
 
 /**
- * How far, as a fraction of the median, the true median may be from the one measured (95 %, estimated from the
- * quartiles): null for a single value, or when the median is 0 and the quartiles are not.
+ * How far the true median may be from the one measured, in the unit of the values; null for a single value.
+ * The quartiles of up to ten values look closer than they are, so their range has a say too.
  */
-export function uncertainty(summary: Summary): number | null {
-  const spread = relativeSpread(summary);
-  if (summary.n < 2 || spread === null) return null;
-  const t = T95[summary.n - 2] ?? T95_MANY;
-  return (t * MEDIAN_FACTOR * ((2 * spread) / NORMAL_IQR)) / Math.sqrt(summary.n);
+export function uncertainty(summary: Summary, confidence: Confidence): number | null {
+  const { n, q1, q3, min, max } = summary;
+  if (n < 2) return null;
+  const fromRange = (max - min) / (NORMAL_RANGE[n - 2] ?? Number.POSITIVE_INFINITY);
+  const deviation = Math.max((q3 - q1) / NORMAL_IQR, fromRange);
+  const { few, many } = STUDENT[confidence];
+  return ((few[n - 2] ?? many) * MEDIAN_FACTOR * deviation) / Math.sqrt(n);
 }
 
 /** `(max - min) / median`, in percent; 0 for fewer than two values. */

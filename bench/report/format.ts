@@ -69,3 +69,8 @@ export function tellsText(
 function percentText(percent: number): string {
   return percent < 1 ? '1 %' : `${Math.ceil(percent)} %`;
 }
+
+/** `higher is better`. */
+export function betterText(metric: Metric): string {
+  return metric.better === 'neither' ? '' : `${metric.better} is better`;
+}
