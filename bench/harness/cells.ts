@@ -34,6 +34,7 @@ function ratiosOf(variant: VariantResults, baseline: VariantResults, metric: str
   return variant.runs.flatMap(run => {
     const value = run.values[metric];
     const base = bases.get(run.round);
-    return value === undefined || !base ? [] : [value / base];
+    const ratio = value === undefined || !base ? Number.NaN : value / base;
+    return Number.isFinite(ratio) ? [ratio] : [];
   });
 }

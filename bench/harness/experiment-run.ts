@@ -42,15 +42,26 @@ export interface Bench {
   at(position: Position): void;
   /** A sentence for the person who waits. */
   say(line: string): void;
+  limits?: Limits;
 }
 
 /** How long things may take: the declared guess times the factor, but not less than the minimum. */
-const LIMIT_FACTOR = 10;
-const RUN_MS_MIN = 60_000;
-const OPEN_MS_MIN = 240_000;
-const CLOSE_MS = 60_000;
-/** For work to end after it was told to. */
-const GRACE_MS = 20_000;
+export interface Limits {
+  factor: number;
+  runMsMin: number;
+  openMsMin: number;
+  closeMs: number;
+  /** For work to end after it was told to. */
+  graceMs: number;
+}
+
+const LIMITS: Limits = {
+  factor: 10,
+  runMsMin: 60_000,
+  openMsMin: 240_000,
+  closeMs: 60_000,
+  graceMs: 20_000,
+};
 
 /** Never throws. */
 export async function runExperiment(
@@ -67,12 +78,14 @@ class ExperimentRun {
   readonly #scenario: string;
   readonly #folder: string;
   readonly #results: ExperimentResults;
+  readonly #limits: Limits;
 
   constructor(scenario: Scenario, experiment: Experiment, bench: Bench) {
     this.#scenario = scenario.name;
     this.#experiment = experiment;
     this.#bench = bench;
     this.#folder = mkdtempSync(path.join(os.tmpdir(), 'curling-bench-'));
+    this.#limits = bench.limits ?? LIMITS;
     this.#results = emptyResults(experiment, bench.rounds);
   }
 
@@ -102,7 +115,8 @@ class ExperimentRun {
     const { open, seconds } = this.#experiment;
     if (!open) return;
     this.#at('set-up', 0);
-    const limitMs = Math.max(OPEN_MS_MIN, seconds.open * 1000 * LIMIT_FACTOR);
+    const { openMsMin, factor } = this.#limits;
+    const limitMs = Math.max(openMsMin, seconds.open * 1000 * factor);
     await this.#bounded('the set-up', limitMs, context => open.call(this.#experiment, context));
   }
 
@@ -154,7 +168,7 @@ class ExperimentRun {
     const { now, quick, estimate } = this.#bench;
     this.#at(variant.id, round + 1);
     const guessMs = runGuess(this.#experiment, quick) * 1000;
-    const limitMs = Math.max(RUN_MS_MIN, guessMs * LIMIT_FACTOR);
+    const limitMs = Math.max(this.#limits.runMsMin, guessMs * this.#limits.factor);
     const start = now();
     const raw = await this.#bounded(variant.id, limitMs, context =>
       this.#experiment.run(variant.id, context),
@@ -168,7 +182,7 @@ class ExperimentRun {
 
   #bounded<T>(what: string, limitMs: number, work: (context: RunContext) => Promise<T>) {
     const { quick, log, signal: outer } = this.#bench;
-    return bounded({ what, limitMs, graceMs: GRACE_MS, signal: outer }, signal =>
+    return bounded({ what, limitMs, graceMs: this.#limits.graceMs, signal: outer }, signal =>
       work({ quick, log, signal, folder: this.#folder }),
     );
   }
@@ -177,7 +191,7 @@ class ExperimentRun {
     const { close } = this.#experiment;
     this.#at('tidy-up', this.#bench.rounds);
     try {
-      const bounds = { what: 'the tidy-up', limitMs: CLOSE_MS, graceMs: 0 };
+      const bounds = { what: 'the tidy-up', limitMs: this.#limits.closeMs, graceMs: 0 };
       const signal = new AbortController().signal;
       await bounded({ ...bounds, signal }, async () => close?.call(this.#experiment));
     } catch (error) {

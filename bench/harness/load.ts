@@ -17,8 +17,15 @@ export interface Ticks {
   /** User and system time of all processes, kernel threads too. */
   processes: number;
   steal: number;
-  /** Of our processes and of kernel threads, with those of their ended children. */
-  ours: number;
+  /** By process: ours and kernel threads. */
+  ours: ReadonlyMap<number, OwnTicks>;
+}
+
+export interface OwnTicks {
+  /** With those of its ended children. */
+  ticks: number;
+  /** Whether, when it ends, its ticks go to another process of ours: it has not lost its parent. */
+  inherited: boolean;
 }
 
 export interface Load {
@@ -51,35 +58,43 @@ export function parseProcessLine(text: string): ProcessTicks | undefined {
   return { pid: Number.parseInt(text, 10), parent: Number(fields[1]), ticks };
 }
 
-/** The ticks of `root`, its descendants, those that are `marked`, theirs, and kernel threads. */
+/** `root`, its descendants, those that are `marked` and theirs, and kernel threads. */
 export function ownTicks(
   processes: readonly ProcessTicks[],
   root: number,
   marked: (pid: number) => boolean,
-): number {
+): Map<number, OwnTicks> {
   const parents = new Map(processes.map(({ pid, parent }) => [pid, parent]));
-  const known = new Map<number, boolean>([
-    [root, true],
-    [KTHREADD, true],
-    [0, false],
-  ]);
-  const isOurs = (pid: number): boolean => {
-    const before = known.get(pid);
-    if (before !== undefined) return before;
-    // A loop cannot be, but a list that was read while processes came and went must not hang us.
-    known.set(pid, false);
-    const result = isOurs(parents.get(pid) ?? 0) || marked(pid);
-    known.set(pid, result);
-    return result;
+  const descends = (pid: number): boolean => {
+    // Bounded: a list that was read while processes came and went must not hang us.
+    for (let at = pid, steps = 0; at > 0 && steps <= parents.size; steps += 1) {
+      if (at === root || at === KTHREADD) return true;
+      at = parents.get(at) ?? 0;
+    }
+    return false;
   };
-  return processes.reduce((sum, { pid, ticks }) => sum + (isOurs(pid) ? ticks : 0), 0);
+  const own = new Map<number, OwnTicks>();
+  for (const { pid, ticks } of processes) {
+    const inherited = descends(pid);
+    if (inherited || marked(pid)) own.set(pid, { ticks, inherited });
+  }
+  return own;
+}
+
+/** What our processes took between two readings. */
+function oursBetween(before: Ticks['ours'], after: Ticks['ours']): number {
+  let ticks = 0;
+  for (const own of after.values()) ticks += own.ticks;
+  for (const [pid, own] of before) if (own.inherited || after.has(pid)) ticks -= own.ticks;
+  return Math.max(0, ticks);
 }
 
 /** What happened between two readings. */
 export function loadBetween(before: Ticks, after: Ticks): Load {
   const total = after.total - before.total;
   if (total <= 0) return { stealPercent: 0, foreignPercent: 0 };
-  const foreign = after.processes - before.processes - (after.ours - before.ours);
+  const all = after.processes - before.processes;
+  const foreign = all - oursBetween(before.ours, after.ours);
   const percent = (ticks: number) => Math.min(100, Math.max(0, (ticks / total) * 100));
   return { stealPercent: percent(after.steal - before.steal), foreignPercent: percent(foreign) };
 }

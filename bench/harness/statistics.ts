@@ -6,7 +6,7 @@ import { medianAbsoluteDeviation, medianSorted, quantileSorted } from 'simple-st
 export interface Summary {
   n: number;
   median: number;
-  /** Quartiles; the extremes for samples of up to three values. */
+  /** Quartiles, interpolated between the values next to them. */
   q1: number;
   q3: number;
   min: number;

@@ -15,8 +15,8 @@ export interface Verdict extends Goal {
 }
 
 /**
- * A goal is met when its median and at least three of four rounds meet it, not met when at most one of four does;
- * anything between, a single round, or none, cannot tell.
+ * A goal is met when the median and both quartiles of the rounds meet it, not met when the quartiles lie beyond a bound;
+ * with anything between, a single round, or none, it cannot be told.
  */
 export function judge(goal: Goal, summary: Summary | null | undefined): Verdict {
   const missing = { ...goal, word: 'cannot tell', median: null } as const;

@@ -6,7 +6,7 @@ import { type Paint, plain, wrap } from './text.ts';
 
 const COLUMNS = 100;
 const HEAD = ['', 'Cell', 'Metric', 'Before', 'Now', 'Change'];
-const WIDTHS = [8, 32, 19, 13, 13, 9];
+const WIDTHS = [8, 31, 19, 13, 13, 9];
 const COLOURS = { better: 'green', worse: 'red', moved: 'dim' } as const;
 const ORDER = { worse: 0, better: 1, moved: 2 } as const;
 const NAMES_MAX = 20;

@@ -1,6 +1,6 @@
 /** Scenarios that measure nothing: their values come from a function, their runs take no time. */
 
-import type { Position } from '../../bench/harness/experiment-run.ts';
+import type { Limits, Position } from '../../bench/harness/experiment-run.ts';
 import { type ExperimentResults, type Results, SCHEMA } from '../../bench/harness/results.ts';
 import { runScenarios } from '../../bench/harness/runner.ts';
 import type { Experiment, Metric, Scenario, Values } from '../../bench/scenario.ts';
@@ -53,17 +53,18 @@ export function worldOf(): World {
 /** Runs the scenarios in a machine where time moves by one second with each look, and nothing else happens. */
 export async function runDoubles(
   scenarios: readonly Scenario[],
-  { quick = false, roundsAsked, world = worldOf() }: DoubleOptions = {},
+  { quick = false, roundsAsked, world = worldOf(), limits }: DoubleOptions = {},
 ): Promise<Results> {
   let nowMs = 0;
   const bench = {
     ...{ quick, roundsAsked, log: silentLogger, signal: world.abort.signal },
+    ...(limits ? { limits } : {}),
     now: () => {
       nowMs += 1000;
       return nowMs;
     },
     probe: () => ({ spinMs: 20, copyMs: 20 }),
-    ticks: () => ({ total: nowMs, processes: 0, steal: 0, ours: 0 }),
+    ticks: () => ({ total: nowMs, processes: 0, steal: 0, ours: new Map() }),
     at: (position: Position) => void world.positions.push(position),
     say: (line: string) => void world.said.push(line),
   };
@@ -77,7 +78,8 @@ export async function runDoubles(
   });
 }
 
-interface DoubleOptions {
+export interface DoubleOptions {
+  limits?: Limits;
   quick?: boolean;
   roundsAsked?: number | undefined;
   world?: World;

@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import test from 'ava';
+import { BENCH } from '../../bench/settings.ts';
 import { QmpClient } from '../../common/qmp/client.ts';
 import { HOST_STATES } from '../../coordinator/arbitration/host-state.ts';
 import { MESSAGE } from '../../coordinator/replication/types.ts';
@@ -25,8 +26,8 @@ const PROGRAMS = {
   'curling-witness': 'witness',
   curlingctl: 'ctl',
 };
-/** Options that are no operator's: of the demo and of the lab's end. */
-const OTHERS = ['json', 'keep', 'all', 'help', 'version'];
+/** Options that are no operator's: of the demo, of the lab's end and of the benchmark. */
+const OTHERS = ['json', 'keep', 'all', 'help', 'version', ...Object.keys(BENCH.options)];
 
 function read(file: string): string {
   return fs.readFileSync(file, 'utf8');

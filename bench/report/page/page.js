@@ -124,6 +124,7 @@
         { ...shared, values, size: 58 },
       ],
       cursor: { drag: { x: false, y: false } },
+      legend: { markers: { fill: (self, index) => self.series[index].stroke?.(self, index) } },
       hooks: { draw: [drawWhiskers(plot)] },
     };
   }
