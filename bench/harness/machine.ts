@@ -1,5 +1,5 @@
 /** What machine, system and sources a benchmark ran with. */
-import { accessSync, constants } from 'node:fs';
+import { closeSync, openSync } from 'node:fs';
 import os from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { run } from '../../common/run.ts';
@@ -42,7 +42,7 @@ async function output(tool: string, args: readonly string[]): Promise<string | u
 
 function canOpen(path: string): boolean {
   try {
-    accessSync(path, constants.R_OK | constants.W_OK);
+    closeSync(openSync(path, 'r+'));
     return true;
   } catch {
     return false;

@@ -32,7 +32,7 @@ export class Progress {
   at(position: Position): void {
     if (this.#out.isTTY) {
       // One column stays free: some terminals break the line when the last is used.
-      const text = positionText(position, (this.#out.columns ?? COLUMNS) - 1);
+      const text = positionText(position, (this.#out.columns || COLUMNS) - 1);
       this.#out.write(CLEAR_LINE + text);
       this.#live = true;
       return;

@@ -123,6 +123,10 @@ test('the time left follows what runs really take', t => {
   t.is(estimate.left(), 20 + 26);
   estimate.ran(undefined);
   t.is(estimate.left(), 16 + 26);
+  estimate.begin();
+  // Once it has runs of its own, those count.
+  estimate.ran(2);
+  t.is(estimate.left(), 5 * 2);
   t.deepEqual([4, 185, 3900].map(durationText), ['4 s', '3 min 05 s', '1 h 05 min']);
 });
 

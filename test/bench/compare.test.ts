@@ -111,6 +111,18 @@ test('what the spread explains is no move', async t => {
   t.not(words(await runOf(), await runOf({ hold: 0.9 })).length, 0);
 });
 
+test('rounds that overlap are no move, however many there are', t => {
+  const many = Array.from({ length: 200 }, (_, index) => 80 + (index % 41));
+  const shifted = (factor: number) => summarise(many.map(value => value * factor));
+  t.is(stepOf(shifted(1), shifted(1.08)), undefined);
+  t.not(stepOf(shifted(1), shifted(1.4)), undefined);
+});
+
+test('three rounds apart are no move while three rounds may be apart by chance', t => {
+  t.is(stepOf(summarise([95, 100, 105]), summarise([103, 108, 113])), undefined);
+  t.not(stepOf(summarise([99.9, 100, 100.1]), summarise([107.9, 108, 108.1])), undefined);
+});
+
 test('a metric without a direction only moves', async t => {
   const size = (factor: number) =>
     runDoubles([
