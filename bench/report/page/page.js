@@ -61,6 +61,7 @@
       const cap = 4 * ratio;
       ctx.save();
       ctx.lineWidth = 1.5 * ratio;
+      ctx.setLineDash([]);
       plot.series.forEach((one, index) => {
         if (!self.series[index + 1].show) return;
         ctx.strokeStyle = colour(`--s${(index % COLOURS) + 1}`);
