@@ -2,6 +2,7 @@
 import { quantile } from 'simple-statistics';
 import type { JsonObject } from '../../common/qmp/messages.ts';
 import { ADDRESSES, CARD, ECHO_PORT, MACS, type Rig, TAP } from './rig.ts';
+import type { ToolProcess } from './tool-process.ts';
 import type { Course } from './ways.ts';
 
 /** As the guest sees it. */
@@ -10,12 +11,12 @@ export type Direction = 'out' | 'in';
 const TCP_PORT = 5201;
 const FRAME_BYTES = 60;
 /** What a tool may take beyond its own time. */
-const PATIENCE_MS = 20_000;
+const PATIENCE_MS = 30_000;
 
 export interface TcpResult {
   gbitPerS: number;
-  /** CPU of the proxy per gigabyte, in milliseconds. */
-  cpuMsPerGb: number;
+  /** CPU of the proxy per gigabyte, in milliseconds; undefined without a proxy. */
+  cpuMsPerGb: number | undefined;
 }
 
 export interface FramesResult {
@@ -23,8 +24,8 @@ export interface FramesResult {
   mpps: number;
   /** Of those that entered the bridge, how many never came out, in percent. */
   lossPercent: number;
-  /** CPU of the proxy. */
-  cpuNsPerFrame: number;
+  /** CPU of the proxy; undefined without one. */
+  cpuNsPerFrame: number | undefined;
 }
 
 export interface RoundTripResult {
@@ -38,6 +39,12 @@ function ends(direction: Direction) {
   return direction === 'out'
     ? ({ from: 'guest', to: 'outside' } as const)
     : ({ from: 'outside', to: 'guest' } as const);
+}
+
+/** From now on: gives the CPU nanoseconds that the proxy used, undefined without one. */
+function cpuSince({ proxy }: Course): () => number | undefined {
+  const beforeNs = proxy?.cpuNs();
+  return () => (proxy === undefined ? undefined : proxy.cpuNs() - beforeNs!);
 }
 
 /** TCP in bulk, measured where it is received. */
@@ -54,11 +61,11 @@ export async function measureTcp(
     const sender = rig.start(from, 'tcp-bulk', 'send', ADDRESSES[to], TCP_PORT, streams);
     try {
       await receiver.said('measuring', settleMs + PATIENCE_MS);
-      const before = course.cpuNs();
+      const cpu = cpuSince(course);
       const { bytes, startNs, endNs } = await receiver.said('result', measureMs + PATIENCE_MS);
-      const cpuNs = course.cpuNs() - before;
+      const cpuNs = cpu();
       const gbitPerS = (Number(bytes) * 8) / (Number(endNs) - Number(startNs));
-      return { gbitPerS, cpuMsPerGb: cpuNs / 1e6 / (Number(bytes) / 1e9) };
+      return { gbitPerS, cpuMsPerGb: cpuNs && cpuNs / 1e6 / (Number(bytes) / 1e9) };
     } finally {
       await sender.end();
     }
@@ -79,22 +86,22 @@ export async function measureFrames(
   const sink = rig.start(to, 'frame-count', CARD);
   try {
     await Promise.all([atTap?.ready(), sink.ready()]);
-    const before = course.cpuNs();
+    const cpu = cpuSince(course);
     const timing = ['ms', options.measureMs] as const;
     const sender = rig.start(from, 'frame-send', CARD, MACS[to], FRAME_BYTES, 1, ...timing);
     const sent = await sender.said('result', options.measureMs + PATIENCE_MS);
-    sink.finish();
-    const looks = looksOf(await sink.said('result', PATIENCE_MS));
-    const cpuNs = course.cpuNs() - before;
-    const arrived = increase(looks);
     const entered = atTap ? await enteredAt(atTap) : Number(sent.frames);
+    sink.finish(`${entered}\n`);
+    const looks = looksOf(await sink.said('result', PATIENCE_MS));
+    const cpuNs = cpu();
+    const arrived = increase(looks);
     const startNs = Number(sent.startNs);
     const endNs = Number(sent.endNs);
     const inTime = countAt(looks, endNs) - countAt(looks, startNs);
     return {
       mpps: (inTime / (endNs - startNs)) * 1e3,
       lossPercent: Math.max(0, 100 * (1 - arrived / entered)),
-      cpuNsPerFrame: cpuNs / arrived,
+      cpuNsPerFrame: cpuNs && cpuNs / arrived,
     };
   } finally {
     await Promise.all([sink.end(), atTap?.end()]);
@@ -131,12 +138,10 @@ function increase(looks: Looks): number {
   return looks.at(-1)![1] - looks[0]![1];
 }
 
-async function enteredAt(counter: { finish(): void; said: SaidOf }): Promise<number> {
+async function enteredAt(counter: ToolProcess): Promise<number> {
   counter.finish();
   return increase(looksOf(await counter.said('result', PATIENCE_MS)));
 }
-
-type SaidOf = (type: string, timeoutMs: number) => Promise<JsonObject>;
 
 /** The number of frames at a moment, on the line between the looks before and after it. */
 export function countAt(looks: Looks, ns: number): number {

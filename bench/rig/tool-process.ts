@@ -80,9 +80,9 @@ export class ToolProcess {
     return this;
   }
 
-  /** Closes its standard input, which asks the tools that wait for it for their result. */
-  finish(): void {
-    this.#child.stdin!.end();
+  /** Closes its standard input, which asks the tools that wait for it for their result. `last` is written before. */
+  finish(last?: string): void {
+    this.#child.stdin!.end(last);
   }
 
   /** Ends it if it still runs, and waits until it has. */

@@ -11,7 +11,8 @@ import { measureFrames, measureRoundTrip, measureTcp } from './measure.ts';
 import type { GuestKind } from './rig.ts';
 import { type Course, type Way, Ways } from './ways.ts';
 
-type Figures = Record<string, number>;
+/** Undefined: does not apply. */
+type Figures = Record<string, number | undefined>;
 
 async function measure(what: string, course: Course, measureMs: number): Promise<Figures> {
   const [kind, side, streams] = what.split('-');
@@ -65,6 +66,7 @@ try {
           figures[`${what} driver: epochs`] = ways.driven.epochs;
         }
         for (const [name, value] of Object.entries(figures)) {
+          if (value === undefined) continue;
           const row = found.get(name) ?? new Map<Way, number[]>();
           found.set(name, row.set(way, [...(row.get(way) ?? []), value]));
         }

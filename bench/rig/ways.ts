@@ -19,8 +19,8 @@ const REACH_TRIES = 20;
 /** A rig in the state of one way. */
 export interface Course {
   rig: Rig;
-  /** CPU nanoseconds of the proxy so far; 0 for ever where there is none. */
-  cpuNs(): number;
+  /** Undefined on the bare bridge. */
+  proxy: RigProxy | undefined;
 }
 
 /** How often the proxy was driven, and what one seal with its release took over the control socket. */
@@ -61,8 +61,8 @@ export class Ways {
    * @throws CurlingError what measure throws, or the driver's failure.
    */
   async along<Result>(way: Way, measure: (course: Course) => Promise<Result>): Promise<Result> {
-    if (way === 'bridge') return measure({ rig: this.#plain, cpuNs: () => 0 });
-    const course = { rig: this.#protected, cpuNs: () => this.#proxy.cpuNs() };
+    if (way === 'bridge') return measure({ rig: this.#plain, proxy: undefined });
+    const course = { rig: this.#protected, proxy: this.#proxy };
     await this.#proxy.execute(way === 'bypass' ? 'bypass' : 'hold');
     if (way === 'bypass') {
       await reached(course.rig);

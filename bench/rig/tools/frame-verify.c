@@ -12,8 +12,11 @@
 
 #include "tool.h"
 
-#define BLOCKS 128
 #define BLOCK_BYTES (1u << 20)
+/* A block holds this many frames at least; there are never more than BLOCKS_MAX. */
+#define FRAMES_PER_BLOCK 500
+#define BLOCKS_MIN 8
+#define BLOCKS_MAX 128
 #define RETIRE_MS 4
 #define QUIET_MS 40
 #define EXPECTED_MAX (1 << 24)
@@ -35,6 +38,7 @@ struct verdict {
 
 static uint64_t seen[EXPECTED_MAX / 64];
 static uint64_t realtime_offset_ns;
+static unsigned blocks;
 
 static uint32_t get32(const unsigned char *at)
 {
@@ -50,16 +54,16 @@ static int open_ring(const char *interface, unsigned char **ring)
 	struct sockaddr_ll address = { .sll_family = AF_PACKET };
 	struct tpacket_req3 request = {
 		.tp_block_size = BLOCK_BYTES,
-		.tp_block_nr = BLOCKS,
+		.tp_block_nr = blocks,
 		.tp_frame_size = 2048,
-		.tp_frame_nr = BLOCKS * (BLOCK_BYTES / 2048),
+		.tp_frame_nr = blocks * (BLOCK_BYTES / 2048),
 		.tp_retire_blk_tov = RETIRE_MS,
 	};
 	int version = TPACKET_V3;
 
 	checked(setsockopt(fd, SOL_PACKET, PACKET_VERSION, &version, sizeof(version)), "TPACKET_V3");
 	checked(setsockopt(fd, SOL_PACKET, PACKET_RX_RING, &request, sizeof(request)), "PACKET_RX_RING");
-	*ring = mmap(NULL, (size_t)BLOCKS * BLOCK_BYTES, PROT_READ | PROT_WRITE,
+	*ring = mmap(NULL, (size_t)blocks * BLOCK_BYTES, PROT_READ | PROT_WRITE,
 		     MAP_SHARED | MAP_POPULATE, fd, 0);
 	if (*ring == MAP_FAILED)
 		fail("mmap");
@@ -127,7 +131,7 @@ static unsigned take_ready(struct verdict *verdict, unsigned char *ring, unsigne
 			return taken;
 		take_block(verdict, block);
 		__atomic_store_n(&block->hdr.bh1.block_status, TP_STATUS_KERNEL, __ATOMIC_RELEASE);
-		*next = (*next + 1) % BLOCKS;
+		*next = (*next + 1) % blocks;
 	}
 }
 
@@ -164,6 +168,9 @@ int main(int count, char **words)
 		usage("frame-verify INTERFACE RUN EXPECTED");
 	verdict.run = (uint32_t)number(words[2], 0, UINT32_MAX);
 	verdict.expected = (uint64_t)number(words[3], 1, EXPECTED_MAX);
+	blocks = BLOCKS_MIN + (unsigned)(verdict.expected / FRAMES_PER_BLOCK);
+	if (blocks > BLOCKS_MAX)
+		blocks = BLOCKS_MAX;
 	fd = open_ring(words[1], &ring);
 	realtime_offset_ns = clock_ns(CLOCK_REALTIME) - now_ns();
 	say_ready();
