@@ -82,7 +82,7 @@ async function measure(variant: string, context: RunContext): Promise<Values> {
 }
 
 const latencies: Experiment = {
-  id: 'latency',
+  id: 'epoch/latency',
   title: 'Seal and release, by the number of held frames',
   about:
     'Measured at a client of the control socket that is written like the coordinator. Seal is what a guest waits for ' +

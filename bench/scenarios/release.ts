@@ -17,7 +17,7 @@ function goalsOf(variant: string): Goal[] {
 }
 
 const burst: Experiment = {
-  id: 'burst',
+  id: 'release/burst',
   title: 'Release of 100,000 held frames',
   about:
     'The guest sends 100,000 numbered frames, all are held, then one `release`. Times are from the moment the command ' +

@@ -11,7 +11,7 @@ const ONE_AND_FOUR = [
 
 export const tcp = alongWays(
   {
-    id: 'tcp',
+    id: 'datapath/tcp',
     title: 'TCP in bulk',
     about:
       'One sender, one receiver, each in its own network namespace on a veth pair, between them a bridge; measured ' +
@@ -39,7 +39,7 @@ export const tcp = alongWays(
 
 export const noOffloads = alongWays(
   {
-    id: 'tcp-no-offloads',
+    id: 'datapath/tcp-no-offloads',
     title: 'TCP in bulk, segmented and summed by the sender',
     about:
       'As before, with checksums, segmentation and merging switched off at both ends: every frame of 1500 bytes goes ' +

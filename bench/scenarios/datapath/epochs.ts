@@ -31,7 +31,7 @@ function load(streams: number, variant: string, { quick }: RunContext) {
 
 export const epochs = alongWays(
   {
-    id: 'epochs',
+    id: 'datapath/epochs',
     title: 'Output held in epochs',
     about:
       'The proxy is told to seal every so many milliseconds, and to release what it sealed at once: a frame is held for ' +

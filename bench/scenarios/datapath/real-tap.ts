@@ -15,7 +15,7 @@ const COUNT = { full: 600, quick: 300 };
 
 export const realTap = alongWays(
   {
-    id: 'real-tap',
+    id: 'datapath/real-tap',
     title: 'A real tap and a virtio card behind it',
     about:
       "The guest's card is a tap whose frames a small program carries to the host's tap with their vnet headers, one " +

@@ -15,7 +15,7 @@ export const ROUND_TRIP: readonly Metric[] = [
 let ways: Ways | undefined;
 
 export const roundTrip: Experiment = {
-  id: 'round-trip',
+  id: 'datapath/round-trip',
   title: 'Round trip of a datagram',
   about:
     'The outside sends a UDP datagram every 500 µs and waits for the echo; only the way out can be held. "Added" is the ' +

@@ -4,7 +4,7 @@ import { atLeast, FRAMES_CPU, framesMetrics, framesValues } from './loads.ts';
 
 export const smallFrames = alongWays(
   {
-    id: 'small-frames',
+    id: 'datapath/small-frames',
     title: 'Frames of 60 bytes',
     about:
       'A generator (sendmmsg on a packet socket) saturates the path; what comes out is counted by the kernel itself, ' +
