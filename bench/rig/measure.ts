@@ -80,12 +80,14 @@ export async function measureFrames(
   options: { direction: Direction; measureMs: number },
 ): Promise<FramesResult> {
   const { rig } = course;
-  const { from, to } = ends(options.direction);
-  // A frame that the tap of the guest had no room for was never sent.
-  const atTap = options.direction === 'out' ? rig.start('host', 'frame-count', TAP) : undefined;
-  const sink = rig.start(to, 'frame-count', CARD);
+  const { direction } = options;
+  const { from, to } = ends(direction);
+  const sink = await rig.start(to, 'frame-count', CARD).ready();
+  // A frame that the tap of the guest had no room for was never sent. This counter starts behind the sink, lest what is
+  // left of an earlier load comes by between the two and looks lost.
+  const atTap =
+    direction === 'out' ? await rig.start('host', 'frame-count', TAP).ready() : undefined;
   try {
-    await Promise.all([atTap?.ready(), sink.ready()]);
     const cpu = cpuSince(course);
     const timing = ['ms', options.measureMs] as const;
     const sender = rig.start(from, 'frame-send', CARD, MACS[to], FRAME_BYTES, 1, ...timing);

@@ -37,10 +37,14 @@ export const ECHO_PORT = 7;
 const PLACES: readonly Place[] = ['guest', 'host', 'outside'];
 const SETTLE_TRIES = 100;
 const SETTLE_WAIT_MS = 20;
-/** Without IPv6 nobody talks unasked; with the bridge's netfilter hook on, the figures would be iptables'. */
+/**
+ * Without IPv6 nobody talks unasked; with the bridge's netfilter hook on, the figures would be iptables'; and a TCP
+ * connection must not start with what the kernel remembers of the path from the run before.
+ */
 const QUIET = `
 echo 1 >/proc/sys/net/ipv6/conf/all/disable_ipv6
 echo 1 >/proc/sys/net/ipv6/conf/default/disable_ipv6
+echo 1 >/proc/sys/net/ipv4/tcp_no_metrics_save
 for name in iptables ip6tables arptables; do
   file=/proc/sys/net/bridge/bridge-nf-call-$name
   [ ! -e $file ] || echo 0 >$file
