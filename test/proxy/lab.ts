@@ -17,6 +17,9 @@ import { run } from '../../common/run.ts';
 import { OwnTap } from '../../proxy/own-tap.ts';
 import { checked, setns } from '../../proxy/syscalls.ts';
 import { VNET_HEADER_BYTES } from '../../proxy/vlan-tag.ts';
+import { GUEST_MAC, OUTSIDE_MAC } from './frame-builders.ts';
+
+export { GUEST_MAC, OUTSIDE_MAC };
 
 export const PROXY_MAIN = fileURLToPath(new URL('../../proxy/main.js', import.meta.url));
 const CLONE_NEWNET = 0x40000000;
@@ -87,13 +90,11 @@ export class TapEnd {
   }
 }
 
-/** The addresses that the tests use: locally administered, the guest's and the one outside. */
-export const GUEST_MAC = Buffer.from('020000c10001', 'hex');
-export const OUTSIDE_MAC = Buffer.from('020000c10002', 'hex');
+const TEST_MACS = GUEST_MAC.subarray(0, 4);
 
+/** Frames of the tests come from addresses that begin like the guest's. */
 function isTestFrame(frame: Buffer): boolean {
-  const source = frame.subarray(6, 12);
-  return source.equals(GUEST_MAC) || source.equals(OUTSIDE_MAC);
+  return frame.subarray(6, 10).equals(TEST_MACS);
 }
 
 /** A frame from the guest with a number in it, `length` bytes long. */
@@ -188,6 +189,7 @@ export class TapLab {
   readonly folder = fs.mkdtempSync(path.join(os.tmpdir(), 'curling-proxy-'));
   readonly control = path.join(this.folder, 'control.sock');
   readonly proxies: RunningProxy[] = [];
+  readonly #taps: TapEnd[] = [];
   guest!: TapEnd;
   outside!: TapEnd;
 
@@ -197,15 +199,17 @@ export class TapLab {
     t.teardown(() => lab.#remove());
     await run('ip', ['netns', 'add', lab.namespace]);
     await lab.ip(['link add br0 type bridge', 'link set br0 addrgenmode none up']);
-    lab.guest = new TapEnd(lab.namespace, 'tap0');
-    lab.outside = new TapEnd(lab.namespace, 'up0');
-    await lab.ip(
-      ['tap0', 'up0'].flatMap(name => [
-        `link set ${name} addrgenmode none`,
-        `link set ${name} master br0 up`,
-      ]),
-    );
+    lab.guest = await lab.addTap('tap0');
+    lab.outside = await lab.addTap('up0');
     return lab;
+  }
+
+  /** Adds a tap that the test holds, as a port of `bridge`. */
+  async addTap(name: string, bridge = 'br0'): Promise<TapEnd> {
+    const end = new TapEnd(this.namespace, name);
+    this.#taps.push(end);
+    await this.ip([`link set ${name} addrgenmode none`, `link set ${name} master ${bridge} up`]);
+    return end;
   }
 
   async ip(commands: string[]): Promise<void> {
@@ -230,8 +234,7 @@ export class TapLab {
 
   async #remove(): Promise<void> {
     for (const proxy of this.proxies) await proxy.end('SIGKILL');
-    this.guest?.close();
-    this.outside?.close();
+    for (const end of this.#taps) end.close();
     await run('ip', ['netns', 'del', this.namespace]).catch(() => undefined);
     fs.rmSync(this.folder, { recursive: true, force: true });
   }
