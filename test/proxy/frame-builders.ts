@@ -160,12 +160,13 @@ export interface IpFields {
   fragment?: number;
 }
 
-/** An IPv4 header with its checksum, and `content` behind it. */
+/** An IPv4 header with its checksum, and `content` behind it. A length beyond the field is 0, as in BIG TCP. */
 export function ipv4(protocol: number, content: Buffer, fields: IpFields = {}): Buffer {
   const options = fields.options ?? Buffer.alloc(0);
   const header = Buffer.concat([Buffer.alloc(IP4_BYTES), options]);
   header.writeUInt8(0x40 | (header.length / 4), 0);
-  header.writeUInt16BE(header.length + content.length, 2);
+  const length = header.length + content.length;
+  header.writeUInt16BE(length > 0xffff ? 0 : length, 2);
   header.writeUInt16BE(0xfffe, 4);
   header.writeUInt16BE(fields.fragment ?? 0, 6);
   header.writeUInt8(64, 8);
