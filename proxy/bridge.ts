@@ -8,7 +8,9 @@
  *
  * Both ports are isolated, so that a released broadcast does not come back to its sender. The own tap neither learns
  * nor gets floods: the guest's addresses stay on the tap, put there as entries marked extern_learn, which do not age,
- * give way when the guest appears elsewhere, and are known as curling's by their mark.
+ * give way when the guest appears elsewhere, and are known as curling's by their mark. The groups that the guest joins
+ * are heard on the own tap too, which gets no floods; so the tap counts as one with a multicast router behind it, to
+ * which the bridge sends every group.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CurlingError } from '../common/errors.ts';
@@ -17,6 +19,7 @@ import {
   addDropFilter,
   addHook,
   type FoundState,
+  ROUTER_DEFAULT,
   readIngress,
   removeDropFilter,
   removeHook,
@@ -25,6 +28,8 @@ import { type Link, parseRows, readLink } from './links.ts';
 
 /** IFNAMSIZ without its terminating zero. */
 const NAME_LENGTH_MAX = 15;
+/** MDB_RTR_TYPE_PERM, include/uapi/linux/if_bridge.h */
+const ROUTER_ALWAYS = 2;
 /** With spanning tree a new port listens and learns for twice the forward delay, 30 s at most by default. */
 const FORWARDING_WAIT_MS = 40_000;
 const FORWARDING_POLL_MS = 20;
@@ -66,9 +71,14 @@ export async function inspectTap(name: string, bridge?: string): Promise<TapSite
   return {
     tap,
     bridge: master.name,
-    found: ingress.ours ?? { isolated: tap.port.isolated === true, hook: ingress.hook },
+    found: ingress.ours ?? foundState(tap, ingress.hook),
     closed: ingress.ours !== undefined,
   };
+}
+
+function foundState(tap: Link, hook: boolean): FoundState {
+  const router = Number(tap.port.multicast_router ?? ROUTER_DEFAULT);
+  return { isolated: tap.port.isolated === true, hook, router };
 }
 
 async function readMaster(tap: Link, bridge: string | undefined): Promise<Link> {
@@ -124,10 +134,18 @@ export async function restoreTap(site: TapSite): Promise<boolean> {
   return true;
 }
 
+/** Which link-local groups the bridge lets pass is said port by port; what leaves by the own tap came by the tap. */
+function likeTap(tap: Link): string {
+  const mask = Number(tap.port.group_fwd_mask ?? 0);
+  return mask > 0 ? `group_fwd_mask ${mask}` : '';
+}
+
 export class BridgeSite {
   readonly site: TapSite;
   readonly port: string;
   readonly #macs = new Set<string>();
+  /** Whether the tap may still count as one with a multicast router. */
+  #getsGroups = false;
 
   constructor(site: TapSite) {
     this.site = site;
@@ -145,7 +163,7 @@ export class BridgeSite {
     const commands = [
       `link set dev ${this.port} address fe:63:75:${index} mtu ${tap.mtu} addrgenmode none`,
       `link set dev ${this.port} master ${bridge}`,
-      `link set dev ${this.port} type bridge_slave isolated on learning off flood off mcast_flood off bcast_flood off`,
+      `link set dev ${this.port} type bridge_slave ${likeTap(tap)} isolated on learning off flood off mcast_flood off bcast_flood off`,
       `link set dev ${this.port} up`,
     ];
     await run('ip', ['-batch', '-'], { input: `${commands.join('\n')}\n` });
@@ -161,9 +179,10 @@ export class BridgeSite {
   /** Closes the tap. To be called before capture starts. */
   async close(): Promise<void> {
     const { tap, found } = this.site;
+    this.#getsGroups = true;
     await Promise.all([
       addDropFilter(tap.name, found),
-      this.#bridgeBatch([`link set dev ${tap.name} isolated on`]),
+      this.#bridgeBatch([`link set dev ${tap.name} isolated on mcast_router ${ROUTER_ALWAYS}`]),
     ]);
   }
 
@@ -188,12 +207,20 @@ export class BridgeSite {
 
   /** Takes over the addresses that an earlier proxy has placed. */
   async adopt(): Promise<void> {
+    this.#getsGroups = true;
     for (const mac of await readPlaced(this.site.tap.name)) this.#macs.add(mac);
   }
 
-  /** Removes the ingress hook if curling made it. The tap must be open. */
+  /**
+   * Removes the ingress hook if curling made it. The tap must be open. Until now it got every group: the bridge may know
+   * of those that the guest joined in hold only where the own tap is.
+   */
   async leave(): Promise<void> {
-    if (!this.site.found.hook) await removeHook(this.site.tap.name);
+    const { tap, found } = this.site;
+    if (this.#getsGroups) {
+      await this.#bridgeBatch([`link set dev ${tap.name} mcast_router ${found.router}`]);
+    }
+    if (!found.hook) await removeHook(tap.name);
   }
 
   /** Entries that have gone meanwhile (aged, or moved with the guest) are no failure. */

@@ -5,7 +5,8 @@
  * It is a classic BPF program of one instruction, `return TC_ACT_SHOT`, at preference 1 of the tap's ingress hook. Its
  * handle says that it is curling's, and what to put back when the tap opens again:
  *
- *   0x4375 in the upper half ("Cu"); bit 0: the port was isolated before; bit 1: the hook was there before
+ *   0x4375 in the upper half ("Cu"); bit 0: the port was isolated before; bit 1: the hook was there before;
+ *   bits 2 and 3: whether the port was taken for one with a multicast router, exclusive or 1, the kernel's default
  */
 import { isObject } from '../common/qmp/messages.ts';
 import { run } from '../common/run.ts';
@@ -15,6 +16,10 @@ const PREFERENCE = 1;
 const MARK = 0x4375;
 const WAS_ISOLATED = 1;
 const HAD_HOOK = 2;
+const ROUTER_SHIFT = 2;
+const ROUTER_MASK = 3;
+/** MDB_RTR_TYPE_TEMP_QUERY, include/uapi/linux/if_bridge.h: the bridge finds out. */
+export const ROUTER_DEFAULT = 1;
 const DROP_ALL = '1,6 0 0 2';
 
 /** How the tap was before curling came. */
@@ -23,17 +28,25 @@ export interface FoundState {
   isolated: boolean;
   /** Whether the tap had an ingress hook (a clsact or ingress qdisc). */
   hook: boolean;
+  /** `mcast_router` of the port, 0 to 3. */
+  router: number;
 }
 
 /** The handle of the filter that remembers `found`. */
 export function handleOf(found: FoundState): number {
-  return MARK * 0x1_0000 + (found.isolated ? WAS_ISOLATED : 0) + (found.hook ? HAD_HOOK : 0);
+  const flags = (found.isolated ? WAS_ISOLATED : 0) + (found.hook ? HAD_HOOK : 0);
+  const router = (found.router ^ ROUTER_DEFAULT) << ROUTER_SHIFT;
+  return MARK * 0x1_0000 + flags + router;
 }
 
 /** What the filter with this handle remembers; undefined when it is not curling's. */
 export function foundStateOf(handle: number): FoundState | undefined {
   if (handle >>> 16 !== MARK) return undefined;
-  return { isolated: (handle & WAS_ISOLATED) !== 0, hook: (handle & HAD_HOOK) !== 0 };
+  return {
+    isolated: (handle & WAS_ISOLATED) !== 0,
+    hook: (handle & HAD_HOOK) !== 0,
+    router: ((handle >>> ROUTER_SHIFT) & ROUTER_MASK) ^ ROUTER_DEFAULT,
+  };
 }
 
 /** What is on the ingress hook of a tap. */

@@ -15,9 +15,13 @@ function link(index: number, name: string, flags = ['UP', 'LOWER_UP']): Link {
 test('the handle of the drop filter remembers how the tap was', t => {
   for (const isolated of [false, true]) {
     for (const hook of [false, true]) {
-      t.deepEqual(foundStateOf(handleOf({ isolated, hook })), { isolated, hook });
+      for (const router of [0, 1, 2, 3]) {
+        const found = { isolated, hook, router };
+        t.deepEqual(foundStateOf(handleOf(found)), found);
+      }
     }
   }
+  t.deepEqual(foundStateOf(0x43750003), { isolated: true, hook: true, router: 1 });
   t.is(foundStateOf(1), undefined);
   t.is(foundStateOf(0x43760000), undefined);
 });
@@ -40,7 +44,7 @@ test('a row of ip that is no interface is left out; text that is no list is refu
 
 test('the watch sees a tap that is down, gone, or replaced by another of its name', t => {
   const tap = link(4, 'tap0');
-  const found = { isolated: false, hook: false };
+  const found = { isolated: false, hook: false, router: 1 };
   const site = { tap, bridge: 'br0', found, closed: false };
   const port = link(5, 'cp-tap0');
   t.is(judgePorts(site, 'cp-tap0', [tap, port]), 'up');
