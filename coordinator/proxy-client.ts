@@ -24,7 +24,7 @@ interface ProxyEvents {
 
 /** What `query-status` of the proxy says, as far as the coordinator reads it. */
 export interface ProxyStatus {
-  state: 'hold' | 'bypass';
+  state: 'hold' | 'pass' | 'bypass';
   tap: string;
   bridge: string;
   epoch: { open: number; sealed: number; released: number };

@@ -2,7 +2,7 @@
  * Where the proxy stands on the bridge. The tap stays the port that it is; beside it stands the own tap, and what the
  * guest sends goes this way in hold, and straight to the bridge in bypass:
  *
- *   guest → tap ┬→ packet socket → held → own tap → bridge
+ *   guest → tap ┬→ packet ring → held → own tap → bridge
  *               └→ drop filter
  *   guest ← tap ← bridge
  *

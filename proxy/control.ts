@@ -23,6 +23,7 @@ export function controlCommands(started: () => Promise<TapProxy>): Record<string
       await (await started()).release(epoch);
     },
     discard: async () => (await started()).discard(),
+    pass: async () => (await started()).pass(),
     bypass: async () => (await started()).bypass(),
     'query-status': async () => (await started()).status(),
     'query-stats': async () => (await started()).counters(),

@@ -17,7 +17,7 @@ const WAKE = new Uint8Array(new BigUint64Array([1n]).buffer);
 interface ThreadEvents {
   pending: [epoch: number];
   full: [epoch: number];
-  guestMac: [mac: string];
+  guestMac: [tap: number, mac: string];
   /** Once, when the thread has ended although nobody stopped it. */
   failed: [CurlingError];
 }
@@ -56,7 +56,7 @@ export class DatapathThread extends EventEmitter<ThreadEvents> {
   }
 
   /**
-   * Starts the thread and waits until its own tap is there.
+   * Starts the thread and waits until its own taps are there.
    * @throws CurlingError of Datapath's constructor.
    */
   static async start(setup: DatapathSetup): Promise<DatapathThread> {
@@ -85,7 +85,7 @@ export class DatapathThread extends EventEmitter<ThreadEvents> {
     });
   }
 
-  /** Ends the thread; what is held is gone, and so is the own tap. */
+  /** Ends the thread; what is held is gone, and so are the own taps. */
   async stop(): Promise<void> {
     this.#stopping = true;
     if (!this.#ended) await this.execute('stop', {}).catch(() => undefined);
@@ -96,7 +96,7 @@ export class DatapathThread extends EventEmitter<ThreadEvents> {
     if ('event' in message) {
       if (message.event === 'pending') this.emit('pending', message.epoch);
       else if (message.event === 'full') this.emit('full', message.epoch);
-      else if (message.event === 'guest-mac') this.emit('guestMac', message.mac);
+      else if (message.event === 'guest-mac') this.emit('guestMac', message.tap, message.mac);
       else if (message.event === 'failed')
         this.#end(new CurlingError(message.error.code, message.error.message));
       else {

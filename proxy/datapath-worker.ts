@@ -51,12 +51,16 @@ class DatapathThread {
 
   run(): void {
     const datapath = this.#datapath;
-    while (this.#running) {
+    for (const fd of datapath.captureFds) this.#poll.add(fd);
+    for (let more = true; this.#running; ) {
       const idleMs = datapath.stalled ? RETRY_MS : WAIT_MS;
-      this.#poll.wait(datapath.captureFd, datapath.sending ? 0 : idleMs);
-      if (this.#poll.readable) datapath.step();
-      if (this.#poll.woken) this.#takeCommands();
-      datapath.send();
+      this.#poll.wait(more || datapath.sending ? 0 : idleMs);
+      if (more || this.#poll.readable) more = datapath.step();
+      if (this.#poll.woken) {
+        this.#takeCommands();
+        more = true;
+      }
+      if (datapath.send()) more = true;
     }
     datapath.close();
     this.#poll.close();
@@ -87,6 +91,7 @@ function handlersOf(datapath: Datapath, pause: () => void, stop: () => void): Ha
     seal: ({ epoch }) => datapath.seal(epoch),
     release: ({ epoch }) => datapath.release(epoch),
     discard: () => datapath.discard(),
+    pass: () => datapath.pass(),
     passAll: () => datapath.passAll(pause),
     status: () => datapath.status(),
     counters: () => datapath.counters(),

@@ -1,43 +1,29 @@
 /**
- * The datapath: frames from the packet socket into the store, from the store to the own tap. One thread runs it, so
- * frames keep their order. Every step takes a bounded number of frames, so that capture goes on during a long release
- * and commands are answered during both.
+ * The datapath of a guest: the paths of all its taps, sealed and released as one. One thread runs it, so the frames of a
+ * tap keep their order. Between taps there is none, as there is none between the queues of two network cards.
  */
 import { CurlingError } from '../common/errors.ts';
 import { crossAllProcessors } from './cpu-barrier.ts';
-import { EpochRing, type FrameCount } from './epoch-ring.ts';
-import { FrameStore, LARGE_BYTES, SLOT_FRAME_BYTES } from './frame-store.ts';
-import { GuestMacs } from './guest-macs.ts';
-import { OwnTap } from './own-tap.ts';
-import { PacketSocket } from './packet-socket.ts';
-import { BATCH_FRAMES_MAX, ReceiveBatch } from './receive-batch.ts';
-import { ERRNO } from './syscalls.ts';
+import type { FrameCount } from './epoch-ring.ts';
+import { type Moment, SystemClock } from './moment.ts';
+import { TapPath } from './tap-path.ts';
 import type {
   DatapathCounters,
   DatapathEvent,
   DatapathSetup,
   DatapathStatus,
 } from './thread-messages.ts';
-import { reinsertVlanTag, VLAN_TAG_BYTES, VNET_HEADER_BYTES } from './vlan-tag.ts';
 
-/** Both MAC addresses and the type. */
-const FRAME_BYTES_MIN = 14;
-const CAPTURE_BATCHES_PER_STEP = 4;
-const SEND_FRAMES_PER_STEP = 256;
-/** How many frames a command takes out of the capture queue at the most: about twice what the queue can hold. */
-const DRAIN_FRAMES_MAX = 1 << 20;
-const RECEIVE_ATTEMPTS = 16;
+/** How many steps a command captures or discards at the most; far more than what was there when it began. */
+const DRAIN_STEPS_MAX = 1 << 20;
 /** How many steps without progress `passAll` accepts; the caller waits between them. */
 const PASS_STALLS_MAX = 1000;
 
 export class Datapath {
-  readonly tap: OwnTap;
+  readonly #paths: TapPath[] = [];
   readonly #setup: DatapathSetup;
   readonly #post: (event: DatapathEvent) => void;
-  readonly #store: FrameStore;
-  readonly #ring: EpochRing;
-  readonly #batch = new ReceiveBatch(SLOT_FRAME_BYTES, LARGE_BYTES);
-  readonly #macs = new GuestMacs();
+  readonly #clock = new SystemClock();
   readonly #counters: DatapathCounters = {
     framesCaptured: 0,
     bytesCaptured: 0,
@@ -56,70 +42,91 @@ export class Datapath {
     epochsSealed: 0,
     guestMacsIgnored: 0,
   };
-  #socket: PacketSocket | undefined;
-  /** A socket that receives nothing any more, to be closed. */
-  #retired: PacketSocket | undefined;
+  #capturing = false;
+  #passing = false;
   /** Whether OUTPUT_PENDING was said for the open epoch. */
   #announced = false;
   #full = false;
-  #stalled = false;
 
   /**
-   * Maps the memory and creates the own tap. Captures nothing yet.
-   * @throws CurlingError of NativeMemory and OwnTap.
+   * Maps the memory and creates the own taps. Captures nothing yet.
+   * @throws CurlingError of TapPath.
    */
   constructor(setup: DatapathSetup, post: (event: DatapathEvent) => void) {
     this.#setup = setup;
     this.#post = post;
-    this.tap = new OwnTap(setup.port);
-    this.#store = new FrameStore(setup.bufferBytes);
-    this.#ring = new EpochRing({ slots: this.#store.slots, epochs: setup.epochsMax });
+    try {
+      for (const [tap, tapSetup] of setup.taps.entries()) {
+        const options = {
+          bufferBytes: Math.floor(setup.bufferBytes / setup.taps.length),
+          epochsMax: setup.epochsMax,
+          counters: this.#counters,
+          onGuestMac: (mac: string) => post({ event: 'guest-mac', tap, mac }),
+        };
+        this.#paths.push(new TapPath(tapSetup, options));
+      }
+    } catch (error) {
+      this.close();
+      throw error;
+    }
   }
 
-  /** The socket to wait for, or -1 when nothing can be captured now. */
-  get captureFd(): number {
-    return this.#socket && !this.#full ? this.#socket.fd : -1;
+  /** The descriptors to watch for new frames. */
+  get captureFds(): number[] {
+    return this.#paths.flatMap(path => path.captureFds);
   }
 
   /** Whether frames may leave right now. */
   get sending(): boolean {
-    return this.#ring.sendable > 0 && !this.#stalled;
+    return this.#paths.some(path => path.sending);
   }
 
-  /** Whether frames may leave that the own tap has put off: to be tried again soon. */
+  /** Whether frames may leave that an own tap has put off: to be tried again soon. */
   get stalled(): boolean {
-    return this.#stalled;
+    return this.#paths.some(path => path.stalled);
   }
 
   /**
-   * Starts to capture under `epoch`, by default the open one; when capture is on, only sets the open epoch.
+   * Starts to capture under `epoch`, by default the open one; when capture is on, only sets the open epoch. Ends `pass`.
    * @throws CurlingError CURLING_EPOCH when frames are held under another epoch; CURLING_DATAPATH.
    */
   capture(epoch: number | undefined): { epoch: number } {
-    if (epoch !== undefined) this.#ring.open(epoch);
-    if (!this.#socket) {
-      this.#macs.clear();
-      this.#announced = false;
-      this.#socket = new PacketSocket(this.#setup.tapIndex);
+    if (this.#passing) {
+      this.#drain();
+      this.#passing = false;
     }
-    return { epoch: this.#ring.openEpoch };
+    if (epoch !== undefined) {
+      for (const path of this.#paths) path.epochs.checkOpen(epoch);
+      for (const path of this.#paths) path.epochs.open(epoch);
+    }
+    if (!this.#capturing) {
+      this.#announced = false;
+      for (const path of this.#paths) path.start();
+      this.#capturing = true;
+    }
+    return { epoch: this.#openEpoch };
   }
 
   /**
    * Seals the open epoch behind all that the guest has sent so far.
    * @throws CurlingError CURLING_NOT_HOLDING, CURLING_EPOCH.
    */
-  seal(epoch = this.#ring.openEpoch): FrameCount & { epoch: number } {
-    if (!this.#socket) {
-      throw new CurlingError('CURLING_NOT_HOLDING', 'nothing can be sealed in bypass; hold first');
+  seal(epoch = this.#openEpoch): FrameCount & { epoch: number } {
+    if (!this.#capturing || this.#passing) {
+      throw new CurlingError(
+        'CURLING_NOT_HOLDING',
+        'nothing is held, so nothing can be sealed; hold first',
+      );
     }
-    // What the buffer has no room for stays queued and joins the next epoch: it leaves later than it might, never
-    // earlier.
-    if (epoch === this.#ring.openEpoch) this.#drain();
-    const count = this.#ring.seal(epoch);
+    // What the buffer has no room for stays in the kernel's queue and joins the next epoch: it leaves later than it
+    // might, never earlier.
+    if (epoch === this.#openEpoch) this.#drain();
+    const total = { frames: 0, bytes: 0 };
+    // The first path throws whatever the others would: their epochs are equal.
+    for (const path of this.#paths) addTo(total, path.epochs.seal(epoch));
     this.#announced = false;
     this.#counters.epochsSealed++;
-    return { epoch, ...count };
+    return { epoch, ...total };
   }
 
   /**
@@ -127,21 +134,15 @@ export class Datapath {
    * @throws CurlingError CURLING_EPOCH
    */
   release(epoch: number): Record<string, never> {
-    this.#ring.release(epoch);
+    for (const path of this.#paths) path.epochs.release(epoch);
     return {};
   }
 
-  /** Drops all that is held and not released, with what waits in the capture queue. */
+  /** Drops all that is held and not released, with what waits to be captured. */
   discard(): FrameCount {
     this.#announced = true; // what is captured here is no output that somebody waits for
-    const total = this.#discardHeld();
-    while (this.#socket && total.frames < DRAIN_FRAMES_MAX) {
-      if (this.#room() === 0) this.send(); // released frames alone are held here
-      if (this.#captureBatch() === 0) break;
-      const count = this.#discardHeld();
-      total.frames += count.frames;
-      total.bytes += count.bytes;
-    }
+    const total = { frames: 0, bytes: 0 };
+    for (const path of this.#paths) this.#discardPath(path, total);
     this.#counters.framesDiscarded += total.frames;
     this.#counters.bytesDiscarded += total.bytes;
     this.#announced = false;
@@ -149,240 +150,173 @@ export class Datapath {
   }
 
   /**
-   * Stops to capture, and sends all that was captured, in order. On return no frame is between the packet socket and
-   * the ingress filters any more, so none that was sent here can pass an opened filter.
-   * @param wait Called when the own tap takes no frame at the moment; waits a millisecond or so.
+   * Lets all that is held leave, and whatever is captured from now on at once, in order.
+   * @throws CurlingError CURLING_NOT_HOLDING in bypass.
+   */
+  pass(): Record<string, never> {
+    if (!this.#capturing) {
+      const text = 'nothing is captured, so nothing can pass; hold first';
+      throw new CurlingError('CURLING_NOT_HOLDING', text);
+    }
+    this.#drain();
+    this.#releaseAll();
+    this.#passing = true;
+    return {};
+  }
+
+  /**
+   * Stops to capture, and sends all that was captured, in order. On return no frame is between a packet ring and the
+   * ingress filters any more, so none that was sent here can pass an opened filter.
+   * @param wait Called when an own tap takes no frame at the moment; waits a millisecond or so.
    * @throws CurlingError CURLING_DATAPATH when it takes none for long; capture goes on then.
    */
   passAll(wait: () => void): Record<string, never> {
-    const socket = this.#socket;
-    if (!socket) return {};
-    socket.refuseFrames();
+    if (!this.#capturing) return {};
+    for (const path of this.#paths) path.refuse();
     const crossed = crossAllProcessors();
-    this.#sendAll(socket, wait);
-    this.#readStatistics(socket);
-    this.#socket = undefined;
+    this.#drain();
+    this.#releaseAll();
+    for (const path of this.#paths) this.#sendAll(path, wait);
+    for (const path of this.#paths) path.stop(!crossed);
+    this.#capturing = false;
+    this.#passing = false;
     this.#full = false;
-    if (crossed) this.#retired = socket;
-    else socket.close();
     return {};
   }
 
   /** Does what takes long and nobody waits for. */
   tidy(): void {
-    this.#retired?.close();
-    this.#retired = undefined;
+    for (const path of this.#paths) path.tidy();
   }
 
-  #sendAll(socket: PacketSocket, wait: () => void): void {
+  /**
+   * Captures a bounded number of frames.
+   * @returns Whether there are more, and room for them.
+   */
+  step(): boolean {
+    if (!this.#capturing) return false;
+    let more = false;
+    for (const path of this.#paths) {
+      this.#capture(path);
+      if (path.waiting) more = true;
+    }
+    return more;
+  }
+
+  /**
+   * Sends a bounded number of released frames.
+   * @returns Whether room was made that a frame may wait for.
+   */
+  send(): boolean {
+    let done = 0;
+    for (const path of this.#paths) done += path.send();
+    if (this.#full && done > 0) this.#full = this.#paths.some(path => path.full);
+    return done > 0 && this.#capturing && this.#paths.some(path => path.waiting);
+  }
+
+  status(): DatapathStatus {
+    const first = this.#paths[0]!.epochs;
+    const { openEpoch, sealedEpoch, releasedEpoch } = first;
+    const held = { frames: 0, bytes: 0, framesMax: 0, bytesMax: this.#setup.bufferBytes };
+    for (const path of this.#paths) {
+      addTo(held, path.epochs.held);
+      held.framesMax += path.framesMax;
+    }
+    return {
+      epoch: { open: openEpoch, sealed: sealedEpoch, released: releasedEpoch },
+      held,
+      pending: this.#paths.some(path => path.epochs.pending),
+      guestMacs: this.#paths.map(path => path.guestMacs),
+    };
+  }
+
+  counters(): DatapathCounters {
+    for (const path of this.#paths) path.readStatistics();
+    const ignored = this.#paths.reduce((sum, path) => sum + path.guestMacsIgnored, 0);
+    return { ...this.#counters, guestMacsIgnored: ignored };
+  }
+
+  /** Closes everything; what is held is gone. */
+  close(): void {
+    for (const path of this.#paths.splice(0)) path.close();
+    this.#clock.close();
+  }
+
+  get #openEpoch(): number {
+    return this.#paths[0]!.epochs.openEpoch;
+  }
+
+  /**
+   * Captures all that the guest has sent so far, as far as there is room. What it sends meanwhile is left: else a guest
+   * that sends faster than this captures would never let a command end.
+   */
+  #drain(): void {
+    const now = this.#clock.now();
+    for (const path of this.#paths) {
+      for (let steps = 0; steps < DRAIN_STEPS_MAX; steps++) {
+        if (this.#capture(path, now) === 0) break;
+      }
+    }
+  }
+
+  #discardPath(path: TapPath, total: FrameCount): void {
+    const now = this.#clock.now();
+    for (let steps = 0; steps < DRAIN_STEPS_MAX; steps++) {
+      addTo(total, path.discard());
+      if (!this.#capturing) return;
+      if (path.capture(now) > 0) continue;
+      // Only released frames are held now; they may have the room that the next one in the queue waits for.
+      if (!path.blocked || path.send() === 0) return;
+    }
+  }
+
+  #capture(path: TapPath, until?: Moment): number {
+    const taken = path.capture(until);
+    if (path.full && !this.#full) {
+      this.#full = true;
+      this.#counters.bufferFullEpisodes++;
+      this.#post({ event: 'full', epoch: this.#openEpoch });
+    }
+    if (taken === 0) return 0;
+    if (this.#passing) path.epochs.pass();
+    else if (!this.#announced) {
+      this.#announced = true;
+      this.#post({ event: 'pending', epoch: this.#openEpoch });
+    }
+    return taken;
+  }
+
+  /** Releases all that was captured; the open epoch is sealed and released if it has frames. */
+  #releaseAll(): void {
+    const pending = this.#paths.some(path => path.epochs.pending);
+    for (const { epochs } of this.#paths) {
+      epochs.release(epochs.sealedEpoch);
+      if (!pending) continue;
+      epochs.seal(epochs.openEpoch);
+      epochs.release(epochs.sealedEpoch);
+    }
+    this.#announced = false;
+  }
+
+  #sendAll(path: TapPath, wait: () => void): void {
+    const { epochs } = path;
     for (let stalls = 0; ; ) {
-      const taken = this.#captureBatch();
-      this.#releaseAll();
-      const done = this.send();
-      if (taken > 0 || done > 0) continue;
-      const { frames } = this.#ring.held;
+      const taken = path.capture();
+      epochs.pass();
+      if (path.send() + taken > 0) continue;
+      const { frames } = epochs.held;
       if (frames === 0) return;
       if (++stalls > PASS_STALLS_MAX) {
-        socket.acceptFrames();
-        const text = `${this.tap.name} takes no frames; ${frames} are still to be sent`;
+        for (const each of this.#paths) each.resume();
+        const text = `${path.tap.name} takes no frames; ${frames} are still to be sent`;
         throw new CurlingError('CURLING_DATAPATH', text);
       }
       wait();
     }
   }
+}
 
-  /** Captures a bounded number of frames. */
-  step(): void {
-    for (let batch = 0; batch < CAPTURE_BATCHES_PER_STEP; batch++) {
-      if (this.#captureBatch() < BATCH_FRAMES_MAX) return;
-    }
-  }
-
-  /** Sends a bounded number of released frames. Returns how many are done. */
-  send(): number {
-    const ring = this.#ring;
-    const count = Math.min(ring.sendable, SEND_FRAMES_PER_STEP);
-    let done = 0;
-    let bytes = 0;
-    this.#stalled = false;
-    for (; done < count; done++) {
-      const slot = ring.slotOf(ring.sent + done);
-      const length = this.#store.lengths[slot]!;
-      if (length > 0) {
-        if (!this.#sendFrame(slot)) break;
-        bytes += length - VNET_HEADER_BYTES;
-      }
-      this.#store.free(slot);
-    }
-    if (done === 0) return 0;
-    ring.send(done, bytes);
-    this.#leaveFull();
-    return done;
-  }
-
-  status(): DatapathStatus {
-    const { openEpoch, sealedEpoch, releasedEpoch, held, pending } = this.#ring;
-    return {
-      capturing: this.#socket !== undefined,
-      epoch: { open: openEpoch, sealed: sealedEpoch, released: releasedEpoch },
-      held: { ...held, framesMax: this.#store.slots, bytesMax: this.#setup.bufferBytes },
-      pending,
-      guestMacs: this.#macs.list(),
-    };
-  }
-
-  counters(): DatapathCounters {
-    if (this.#socket) this.#readStatistics(this.#socket);
-    return { ...this.#counters, guestMacsIgnored: this.#macs.ignored };
-  }
-
-  /** Closes everything; what is held is gone. */
-  close(): void {
-    this.tidy();
-    this.#socket?.close();
-    this.#socket = undefined;
-    this.tap.close();
-    this.#batch.close();
-    this.#store.close();
-  }
-
-  #readStatistics(socket: PacketSocket): void {
-    this.#counters.kernelDrops += socket.statistics().drops;
-  }
-
-  #drain(): void {
-    for (let frames = 0; frames < DRAIN_FRAMES_MAX; ) {
-      const taken = this.#captureBatch();
-      if (taken === 0) return;
-      frames += taken;
-    }
-  }
-
-  /** Receives what one call gives. Returns the number of frames, 0 when there is none or no room for one. */
-  #captureBatch(): number {
-    const room = this.#room();
-    if (room === 0) return this.#becomeFull();
-    const ring = this.#ring;
-    const store = this.#store;
-    ring.rewind();
-    const first = ring.captured;
-    for (let index = 0; index < room; index++) {
-      const address = store.receiveAddress(ring.slotOf(first + index));
-      this.#batch.arm(index, address, store.largeAddress(index));
-    }
-    const received = this.#receive(room);
-    if (received === 0) return 0;
-    store.accept(received, this.#lengthOf, this.#slotOf);
-    let bytes = 0;
-    for (let index = 0; index < received; index++) bytes += this.#inspect(index);
-    ring.capture(received, bytes);
-    this.#counters.framesCaptured += received;
-    this.#counters.bytesCaptured += bytes;
-    if (!this.#announced) {
-      this.#announced = true;
-      this.#post({ event: 'pending', epoch: ring.openEpoch });
-    }
-    return received;
-  }
-
-  /**
-   * Returns the number of frames received, 0 when the queue is empty. EINVAL takes one frame that has no vnet header out
-   * of the queue; giving up at one would hide those behind it from a seal and from a discard.
-   */
-  #receive(room: number): number {
-    for (let frames = 0, attempt = 0; frames < DRAIN_FRAMES_MAX && attempt < RECEIVE_ATTEMPTS; ) {
-      const received = this.#socket!.receive(this.#batch, room);
-      if (received >= 0) return received;
-      if (received === -ERRNO.EAGAIN) return 0;
-      if (received !== -ERRNO.EINTR) this.#counters.receiveErrors++;
-      if (received === -ERRNO.EINVAL) frames++;
-      else attempt++;
-    }
-    return 0;
-  }
-
-  readonly #slotOf = (index: number): number => this.#ring.slotOf(this.#ring.captured + index);
-
-  readonly #lengthOf = (index: number): number => {
-    const length = this.#batch.length(index);
-    const whole = !this.#batch.truncated(index) && length >= VNET_HEADER_BYTES + FRAME_BYTES_MIN;
-    return whole ? length : 0;
-  };
-
-  #room(): number {
-    return Math.min(BATCH_FRAMES_MAX, this.#ring.free, this.#store.freeLarges);
-  }
-
-  #becomeFull(): 0 {
-    if (!this.#full) {
-      this.#full = true;
-      this.#counters.bufferFullEpisodes++;
-      this.#post({ event: 'full', epoch: this.#ring.openEpoch });
-    }
-    return 0;
-  }
-
-  /** Capture goes on when an eighth of the buffer is free, so that one episode is one event. */
-  #leaveFull(): void {
-    const ring = this.#ring;
-    const store = this.#store;
-    if (ring.free * 8 >= ring.slots && store.freeLarges * 8 >= store.larges) this.#full = false;
-  }
-
-  /** Finishes frame `index` of the batch: its tag, its sender, the counters. Returns its bytes, 0 for a dropped one. */
-  #inspect(index: number): number {
-    const store = this.#store;
-    const slot = this.#slotOf(index);
-    if (store.lengths[slot] === 0) {
-      this.#counters.truncated++;
-      return 0;
-    }
-    if (store.restAddress(slot) !== 0) this.#counters.framesLarge++;
-    let offset = store.offsetOf(slot);
-    if (this.#batch.tagged(index)) {
-      const { bytes } = store.memory;
-      const protocol = this.#batch.tagProtocol(index);
-      offset = reinsertVlanTag(bytes, offset, protocol, this.#batch.tagControl(index));
-      store.moveStart(slot, offset, VLAN_TAG_BYTES);
-      this.#counters.framesTagged++;
-    }
-    const mac = this.#macs.learn(store.memory.bytes, offset + VNET_HEADER_BYTES);
-    if (mac !== undefined) this.#post({ event: 'guest-mac', mac });
-    return store.lengths[slot]! - VNET_HEADER_BYTES;
-  }
-
-  /** Sends one frame. Returns false when it must be tried again, true when it is gone or lost. */
-  #sendFrame(slot: number): boolean {
-    let code = this.tap.send(this.#store, slot);
-    while (code === ERRNO.EINTR) code = this.tap.send(this.#store, slot);
-    if (code === ERRNO.EAGAIN || code === ERRNO.ENOBUFS || code === ERRNO.ENOMEM) {
-      this.#counters.sendRetries++;
-      this.#stalled = true;
-      return false;
-    }
-    if (code === 0) {
-      this.#counters.framesSent++;
-      this.#counters.bytesSent += this.#store.lengths[slot]! - VNET_HEADER_BYTES;
-    } else this.#counters.sendErrors++;
-    return true;
-  }
-
-  /** Releases all that was captured, the open epoch too. */
-  #releaseAll(): void {
-    const ring = this.#ring;
-    ring.release(ring.sealedEpoch);
-    if (!ring.pending) return;
-    ring.seal(ring.openEpoch);
-    ring.release(ring.sealedEpoch);
-  }
-
-  #discardHeld(): FrameCount {
-    const ring = this.#ring;
-    for (let frame = ring.released; frame < ring.captured; frame++) {
-      this.#store.free(ring.slotOf(frame));
-    }
-    const count = ring.discard();
-    this.#leaveFull();
-    return count;
-  }
+function addTo(total: FrameCount, count: FrameCount): void {
+  total.frames += count.frames;
+  total.bytes += count.bytes;
 }

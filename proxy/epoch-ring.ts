@@ -1,16 +1,15 @@
 /**
  * Which captured frames belong to which epoch, and which of them may leave. Pure: it holds counters, never a frame.
  *
- * Frames are numbered by counters that only grow, and frame f lies in slot (f - base) mod slots. The ring of epochs
- * keeps, for every sealed epoch that is not released yet, the number of the first frame after it.
+ * Frames are numbered by counters that only grow; the ring of epochs keeps, for every sealed epoch that is not released
+ * yet, the number of the first frame after it.
  *
- *   base ≤ sent ≤ released ≤ sealed ≤ captured        frames
+ *   sent ≤ released ≤ sealed ≤ captured               frames
  *          captured - sent ≤ slots                    the bound on frames
  *   releasedEpoch ≤ sealedEpoch = openEpoch - 1
  *          sealedEpoch - releasedEpoch ≤ epochs       the bound on epochs
  *
- * Asserted after every mutation. One counter may go back: `discard` takes captured and sealed back to released, as if
- * the frames had never been captured.
+ * Asserted after every mutation. A discarded frame counts as released, without bytes: whoever sends must skip it.
  *
  * | operation | legal                                    | effect                                     |
  * |-----------|------------------------------------------|--------------------------------------------|
@@ -18,8 +17,9 @@
  * | capture   | there are free slots                     | frames join the open epoch                 |
  * | seal(n)   | n is open, a boundary is free            | boundary after the last frame, n + 1 opens |
  * | release(n)| n is sealed                              | frames of epochs ≤ n may leave             |
+ * | pass      | all sealed epochs are released           | frames of the open epoch may leave         |
  * | send      | the frames are released                  | their slots are free                       |
- * | discard   | always                                   | frames that are not released are forgotten |
+ * | discard   | always                                   | unreleased frames are released, to be skipped |
  */
 import assert from 'node:assert/strict';
 import { CurlingError } from '../common/errors.ts';
@@ -42,7 +42,6 @@ export class EpochRing {
   readonly epochs: number;
   readonly #frameBoundaries: Float64Array;
   readonly #byteBoundaries: Float64Array;
-  #base = 0;
   #sent = 0;
   #released = 0;
   #sealed = 0;
@@ -116,32 +115,25 @@ export class EpochRing {
     return this.#captured > this.#sealed;
   }
 
-  /** The slot of frame number `frame`, also of the ones about to be captured. */
-  slotOf(frame: number): number {
-    return (frame - this.#base) % this.slots;
-  }
-
-  /** When nothing is held, starts again at slot 0, whose memory is most likely in the processor's cache. */
-  rewind(): void {
-    if (this.#captured === this.#sent) this.#base = this.#captured;
-    this.#check();
-  }
-
   /**
    * Makes `epoch` the open one and counts all before it as released.
    * @throws CurlingError CURLING_EPOCH when frames are held, not released, under another epoch.
    */
   open(epoch: number): void {
+    this.checkOpen(epoch);
     if (epoch === this.#openEpoch) return;
-    const frames = this.#captured - this.#released;
-    if (frames > 0) {
-      const text = `epoch ${epoch} cannot open: ${frames} frames are held, the open epoch is ${this.#openEpoch}`;
-      throw new CurlingError('CURLING_EPOCH', text);
-    }
     assert(Number.isSafeInteger(epoch) && epoch >= 1);
     this.#openEpoch = epoch;
     this.#releasedEpoch = epoch - 1;
     this.#check();
+  }
+
+  /** Throws what `open` would, and changes nothing. */
+  checkOpen(epoch: number): void {
+    const frames = this.#captured - this.#released;
+    if (epoch === this.#openEpoch || frames === 0) return;
+    const text = `epoch ${epoch} cannot open: ${frames} frames are held, the open epoch is ${this.#openEpoch}`;
+    throw new CurlingError('CURLING_EPOCH', text);
   }
 
   /** Adds `frames` frames of `bytes` bytes together to the open epoch. At most `free` of them. */
@@ -194,6 +186,14 @@ export class EpochRing {
     this.#check();
   }
 
+  /** Lets the frames of the open epoch leave, which stays open. No sealed epoch may wait for its release. */
+  pass(): void {
+    assert(this.#releasedEpoch === this.sealedEpoch);
+    this.#released = this.#sealed = this.#captured;
+    this.#releasedBytes = this.#sealedBytes = this.#capturedBytes;
+    this.#check();
+  }
+
   /** Counts the next `frames` released frames, `bytes` bytes together, as gone. */
   send(frames: number, bytes: number): void {
     this.#sent += frames;
@@ -202,15 +202,16 @@ export class EpochRing {
   }
 
   /**
-   * Forgets every frame that is not released, [released, captured) before the call. Sealed epochs stay sealed, empty.
-   * @returns What was forgotten.
+   * Gives up every frame that is not released, [released, captured) before the call: they count as released, without
+   * their bytes, and whoever sends must skip them. Sealed epochs stay sealed, empty.
+   * @returns What was given up.
    */
   discard(): FrameCount {
     const count = {
       frames: this.#captured - this.#released,
       bytes: this.#capturedBytes - this.#releasedBytes,
     };
-    this.#captured = this.#sealed = this.#released;
+    this.#released = this.#sealed = this.#captured;
     this.#capturedBytes = this.#sealedBytes = this.#releasedBytes;
     this.#frameBoundaries.fill(this.#released);
     this.#byteBoundaries.fill(this.#releasedBytes);
@@ -219,7 +220,6 @@ export class EpochRing {
   }
 
   #check(): void {
-    assert(this.#base <= this.#sent);
     assert(this.#sent <= this.#released);
     assert(this.#released <= this.#sealed);
     assert(this.#sealed <= this.#captured);

@@ -18,17 +18,25 @@ import { controlCommands } from './control.ts';
 import { checkPrivileges } from './privileges.ts';
 import { type ProxyState, TapProxy } from './tap-proxy.ts';
 
+/** As many network cards as a guest has PCI slots for, generously. */
+const TAPS_MAX = 16;
+
 const SPEC: CommandSpec = {
   program: 'curling-proxy',
-  usage: '--tap TAP [options]',
-  summary: "Holds a guest's output on its tap in epochs, and releases it on command.",
+  usage: '--tap TAP [--tap TAP …] [options]',
+  summary: "Holds a guest's output on its taps in epochs, and releases it on command.",
   options: {
-    tap: { type: 'string', value: 'TAP', help: 'the tap of the guest, a port of a bridge' },
-    bridge: { type: 'string', value: 'BRIDGE', help: 'refuse unless the tap is on this bridge' },
+    tap: {
+      type: 'string',
+      multiple: true,
+      value: 'TAP',
+      help: 'a tap of the guest, a port of a bridge; several are held as one',
+    },
+    bridge: { type: 'string', value: 'BRIDGE', help: 'refuse unless the taps are on this bridge' },
     control: {
       type: 'string',
       value: 'PATH',
-      help: 'the control socket (default /run/curling/proxy-TAP.sock)',
+      help: 'the control socket (default /run/curling/proxy-TAP.sock, of the first tap)',
     },
     initial: {
       type: 'string',
@@ -39,7 +47,7 @@ const SPEC: CommandSpec = {
     'buffer-mib': {
       type: 'string',
       value: 'MIB',
-      help: 'memory for held frames, 1 to 4096',
+      help: 'memory for held frames, 4 to 4096; each tap has an equal share',
       default: '256',
     },
     'log-level': {
@@ -48,23 +56,34 @@ const SPEC: CommandSpec = {
       help: 'error, warn, info, debug',
       default: 'info',
     },
-    restore: { type: 'boolean', help: 'open a tap that a proxy left closed, and end' },
+    restore: { type: 'boolean', help: 'open taps that a proxy left closed, and end' },
   },
   notes: ['The control socket speaks the shape of QMP: docs/protocol.md.'],
 };
 
 async function main(line: CommandLine): Promise<number> {
-  const name = requiredText('tap', line.values.tap);
+  const names = tapNames(line.values.tap);
   const bridge = line.values.bridge as string | undefined;
   const initial = stateOf(line.values.initial);
-  const bufferBytes = wholeNumber('buffer-mib', line.values['buffer-mib'], 1, 4096) * 2 ** 20;
+  const bufferMib = wholeNumber('buffer-mib', line.values['buffer-mib'], 4 * names.length, 4096);
   const level = logLevel(line.values['log-level']);
   checkPrivileges();
-  const site = await inspectTap(name, bridge);
-  if (line.values.restore) return restore(site);
+  const sites: TapSite[] = [];
+  for (const name of names) sites.push(await inspectTap(name, bridge));
+  if (line.values.restore) return restore(sites);
   const log = createLogger(SPEC.program, level);
-  const control = String(line.values.control ?? `/run/curling/proxy-${site.tap.name}.sock`);
-  return serve(site, control, { initial, bufferBytes }, log);
+  const control = String(line.values.control ?? `/run/curling/proxy-${names[0]}.sock`);
+  return serve(sites, control, { initial, bufferBytes: bufferMib * 2 ** 20 }, log);
+}
+
+function tapNames(values: unknown): string[] {
+  const names = (values as string[] | undefined) ?? [];
+  requiredText('tap', names[0]);
+  const twice = names.find((name, index) => names.indexOf(name) !== index);
+  if (twice !== undefined) throw new CurlingError('CURLING_USAGE', `--tap ${twice} is given twice`);
+  if (names.length <= TAPS_MAX) return names;
+  const text = `--tap: expected at most ${TAPS_MAX} taps, got ${names.length}`;
+  throw new CurlingError('CURLING_USAGE', text);
 }
 
 function stateOf(text: unknown): ProxyState {
@@ -73,15 +92,19 @@ function stateOf(text: unknown): ProxyState {
   throw new CurlingError('CURLING_USAGE', `--initial: expected hold or bypass, got ${got}`);
 }
 
-async function restore(site: TapSite): Promise<number> {
-  const closed = await restoreTap(site);
-  const { name } = site.tap;
-  process.stdout.write(closed ? `${name} is open again\n` : `${name} was not closed by a proxy\n`);
+async function restore(sites: readonly TapSite[]): Promise<number> {
+  for (const site of sites) {
+    const closed = await restoreTap(site);
+    const { name } = site.tap;
+    process.stdout.write(
+      closed ? `${name} is open again\n` : `${name} was not closed by a proxy\n`,
+    );
+  }
   return 0;
 }
 
 async function serve(
-  site: TapSite,
+  sites: readonly TapSite[],
   control: string,
   options: { initial: ProxyState; bufferBytes: number },
   log: Logger,
@@ -95,23 +118,30 @@ async function serve(
   // The socket comes first: when another proxy serves it, nothing has been touched.
   await server.listen(control);
   try {
-    starting = TapProxy.start(site, options, log);
+    starting = TapProxy.start(sites, options, log);
     const proxy = await starting;
     proxy.on('pending', epoch => server.emit('OUTPUT_PENDING', { epoch }));
     proxy.on('full', epoch => server.emit('BUFFER_FULL', { epoch }));
-    proxy.on('link', state => server.emit('LINK', { state }));
-    sayStarted(site, control, proxy, log);
+    proxy.on('link', (tap, state) => server.emit('LINK', { tap, state }));
+    sayStarted(sites, control, proxy, log);
     await untilEnd(proxy, log);
-    await end(proxy, site, log);
+    await end(proxy, sites, log);
   } finally {
     await server.close();
   }
   return 0;
 }
 
-function sayStarted(site: TapSite, control: string, proxy: TapProxy, log: Logger): void {
-  const facts = { tap: site.tap.name, bridge: site.bridge, control, state: proxy.state };
-  log.info(facts, site.closed ? 'started on a tap that was left closed' : 'started');
+function sayStarted(
+  sites: readonly TapSite[],
+  control: string,
+  proxy: TapProxy,
+  log: Logger,
+): void {
+  for (const site of sites) {
+    const facts = { tap: site.tap.name, bridge: site.bridge, control, state: proxy.state };
+    log.info(facts, site.closed ? 'started on a tap that was left closed' : 'started');
+  }
 }
 
 /** @throws CurlingError the failure of the proxy. */
@@ -126,12 +156,13 @@ async function untilEnd(proxy: TapProxy, log: Logger): Promise<void> {
   throw ended;
 }
 
-async function end(proxy: TapProxy, site: TapSite, log: Logger): Promise<void> {
+async function end(proxy: TapProxy, sites: readonly TapSite[], log: Logger): Promise<void> {
   const { closed } = await proxy.stop();
   if (!closed) return;
-  const { name } = site.tap;
-  const text = `${name} stays closed: what its guest sends is dropped; to open it: ${SPEC.program} --tap ${name} --restore`;
-  log.warn({ tap: name }, text);
+  const names = sites.map(site => site.tap.name);
+  const options = names.map(name => `--tap ${name}`).join(' ');
+  const text = `${names.join(', ')}: stays closed: what the guest sends is dropped; to open it: ${SPEC.program} ${options} --restore`;
+  log.warn({ tap: names.join(' ') }, text);
 }
 
 await runProgram(SPEC, main);

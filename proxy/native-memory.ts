@@ -8,6 +8,7 @@ import { errno, errnoName, madvise, mmap, munmap, view } from './syscalls.ts';
 
 /** include/uapi/asm-generic/mman-common.h */
 const PROT_READ_WRITE = 3;
+const MAP_SHARED = 1;
 const MAP_PRIVATE_ANONYMOUS = 0x22;
 const MADV_DONTFORK = 10;
 const MADV_HUGEPAGE = 14;
@@ -24,19 +25,21 @@ export class NativeMemory {
   #used = 0;
 
   /**
-   * Maps `length` bytes, at most 2 GiB, zeroed and present: no page fault later, none from a fork either.
+   * Maps `length` bytes, at most 4 GiB, zeroed and present: no page fault later, none from a fork either.
+   * @param fd Maps this descriptor's memory, shared with its driver, instead of memory of its own.
    * @throws CurlingError CURLING_DATAPATH when the kernel gives none.
    */
-  constructor(length: number) {
-    assert(length > 0 && length <= 2 ** 31);
+  constructor(length: number, fd = -1) {
+    assert(length > 0 && length <= 2 ** 32);
     const rounded = Math.ceil(length / PAGE_BYTES) * PAGE_BYTES;
-    const address = mmap(0, rounded, PROT_READ_WRITE, MAP_PRIVATE_ANONYMOUS, -1, 0);
+    const flags = fd < 0 ? MAP_PRIVATE_ANONYMOUS : MAP_SHARED;
+    const address = mmap(0, rounded, PROT_READ_WRITE, flags, fd, 0);
     if (address < 0 || address >= 2 ** 53) {
       const text = `cannot map ${rounded} bytes for the frame buffer: ${errnoName(errno())}`;
       throw new CurlingError('CURLING_DATAPATH', text);
     }
     // Both are wishes: without them the datapath is slower, not wrong.
-    if (rounded >= HUGE_PAGE_BYTES) madvise(address, rounded, MADV_HUGEPAGE);
+    if (fd < 0 && rounded >= HUGE_PAGE_BYTES) madvise(address, rounded, MADV_HUGEPAGE);
     madvise(address, rounded, MADV_DONTFORK);
     const buffer = view(BigInt(address), rounded);
     this.address = address;
@@ -44,7 +47,7 @@ export class NativeMemory {
     this.u16 = new Uint16Array(buffer);
     this.u32 = new Uint32Array(buffer);
     this.i32 = new Int32Array(buffer);
-    for (let at = 0; at < rounded; at += PAGE_BYTES) this.bytes[at] = 0;
+    if (fd < 0) for (let at = 0; at < rounded; at += PAGE_BYTES) this.bytes[at] = 0;
   }
 
   /** Sets `length` bytes aside and returns their offset, a multiple of 8. */

@@ -3,9 +3,8 @@
  * partial checksums and GSO frames stay as the guest made them. It vanishes when its descriptor is closed.
  */
 import { CurlingError } from '../common/errors.ts';
-import type { FrameStore } from './frame-store.ts';
 import { NativeMemory } from './native-memory.ts';
-import { checked, close, ERRNO, errno, errnoName, ioctl, open, write, writev } from './syscalls.ts';
+import { checked, close, ERRNO, errno, errnoName, ioctl, open, write } from './syscalls.ts';
 
 const TUN_PATH = '/dev/net/tun';
 /** include/uapi/asm-generic/fcntl.h */
@@ -47,19 +46,11 @@ export class OwnTap {
   }
 
   /**
-   * Sends the frame in `slot`, 0 bytes or more, without waiting.
+   * Sends the frame of `length` bytes, vnet header included, that lies at `address`, without waiting.
    * @returns 0, or the errno of the failure.
    */
-  send(store: FrameStore, slot: number): number {
-    const first = store.memory.address + store.offsetOf(slot);
-    const length = store.lengths[slot]!;
-    const inSlot = store.bytesInSlot(slot);
-    if (inSlot === length) return write(this.fd, first, length) < 0 ? errno() : 0;
-    this.#memory.setAddress(0, first);
-    this.#memory.setAddress(8, inSlot);
-    this.#memory.setAddress(16, store.restAddress(slot));
-    this.#memory.setAddress(24, length - inSlot);
-    return writev(this.fd, this.#memory.address, 2) < 0 ? errno() : 0;
+  send(address: number, length: number): number {
+    return write(this.fd, address, length) < 0 ? errno() : 0;
   }
 
   /** Closes the descriptor; the device is gone on return. */

@@ -23,17 +23,17 @@ export const setsockopt: Call<
 export const getsockopt: Call<
   [fd: number, level: number, option: number, value: number, length: number]
 > = libc.func('int getsockopt(int, int, int, uint64_t, uint64_t)');
-export const recvmmsg: Call<
-  [fd: number, messages: number, count: number, flags: number, timeout: number]
-> = libc.func('int recvmmsg(int, uint64_t, uint32_t, int, uint64_t)');
+export const recvmsg: Call<[fd: number, message: number, flags: number]> = libc.func(
+  'int64_t recvmsg(int, uint64_t, int)',
+);
+/** For calls that the C library has no function for. */
+export const syscall: Call<[number: number, first: number, second: number, third: number]> =
+  libc.func('int64_t syscall(int64_t, int64_t, int64_t, int64_t)');
 export const read: Call<[fd: number, buffer: number, length: number]> = libc.func(
   'int read(int, uint64_t, uint64_t)',
 );
 export const write: Call<[fd: number, buffer: number, length: number]> = libc.func(
   'int write(int, uint64_t, uint64_t)',
-);
-export const writev: Call<[fd: number, pieces: number, count: number]> = libc.func(
-  'int writev(int, uint64_t, int)',
 );
 export const ioctl: Call<[fd: number, request: number, argument: number]> = libc.func(
   'int ioctl(int, uint64_t, uint64_t)',
@@ -44,6 +44,11 @@ export const poll: Call<[fds: number, count: number, timeoutMs: number]> = libc.
 export const eventfd: Call<[initial: number, flags: number]> = libc.func(
   'int eventfd(uint32_t, int)',
 );
+export const epollCreate: Call<[flags: number]> = libc.func('int epoll_create1(int)');
+export const epollControl: Call<[epoll: number, operation: number, fd: number, event: number]> =
+  libc.func('int epoll_ctl(int, int, int, uint64_t)');
+export const epollWait: Call<[epoll: number, events: number, count: number, timeoutMs: number]> =
+  libc.func('int epoll_wait(int, uint64_t, int, int)');
 export const mmap: Call<
   [address: number, length: number, protection: number, flags: number, fd: number, offset: number]
 > = libc.func('uintptr_t mmap(uint64_t, uint64_t, int, int, int, int64_t)');
@@ -62,6 +67,9 @@ export const schedGetAffinity: Call<[thread: number, length: number, mask: numbe
 );
 export const schedSetAffinity: Call<[thread: number, length: number, mask: number]> = libc.func(
   'int sched_setaffinity(int, uint64_t, uint64_t)',
+);
+export const clockGettime: Call<[clock: number, time: number]> = libc.func(
+  'int clock_gettime(int, uint64_t)',
 );
 export const setns: Call<[fd: number, kind: number]> = libc.func('int setns(int, int)');
 

@@ -1,14 +1,15 @@
 /**
- * The proxy as a whole: the datapath's thread and the place on the bridge, in one of two states.
+ * The proxy as a whole: the datapath's thread and the places of its taps on their bridges, in one of three states.
  *
- * | state  | the guest's frames                    | hold       | seal | release | discard | bypass    |
- * |--------|---------------------------------------|------------|------|---------|---------|-----------|
- * | hold   | captured, held, sent when released    | sets epoch | yes  | yes     | yes     | to bypass |
- * | bypass | go straight to the bridge             | to hold    | no   | no-op   | no-op   | no-op     |
+ * | state  | the guest's frames                    | hold       | seal | release | discard | pass    | bypass    |
+ * |--------|---------------------------------------|------------|------|---------|---------|---------|-----------|
+ * | hold   | captured, held, sent when released    | sets epoch | yes  | yes     | yes     | to pass | to bypass |
+ * | pass   | captured, sent at once                | to hold    | no   | no-op   | no-op   | no-op   | to bypass |
+ * | bypass | go straight to the bridge             | to hold    | no   | no-op   | no-op   | no      | no-op     |
  *
- * A frame never leaves twice: on the way to hold the tap is closed before capture starts, on the way to bypass capture
- * has stopped, and all of it has left, before the tap opens. Frames of the few milliseconds between are lost, as on a
- * network. Commands that change the state run one after the other.
+ * A frame never leaves twice: on the way to hold the taps are closed before capture starts, on the way to bypass capture
+ * has stopped, and all of it has left, before the taps open. Frames of the few milliseconds between are lost, as on a
+ * network; between hold and pass none is. Commands that change the state run one after the other.
  */
 import { EventEmitter } from 'node:events';
 import { asCurlingError, type CurlingError, messageOf } from '../common/errors.ts';
@@ -19,7 +20,7 @@ import type { FrameCount } from './epoch-ring.ts';
 import { type LinkState, LinkWatch } from './link-watch.ts';
 import type { DatapathCounters, DatapathStatus } from './thread-messages.ts';
 
-export type ProxyState = 'hold' | 'bypass';
+export type ProxyState = 'hold' | 'pass' | 'bypass';
 
 export interface ProxyOptions {
   initial: ProxyState;
@@ -27,17 +28,26 @@ export interface ProxyOptions {
   bufferBytes: number;
 }
 
-export interface ProxyStatus extends Omit<DatapathStatus, 'capturing'> {
-  state: ProxyState;
+/** A tap that is served. */
+export interface ServedTap {
   tap: string;
   bridge: string;
+  /** The own tap beside it. */
   port: string;
+  /** Source addresses seen in captured frames since capture began. */
+  guestMacs: string[];
+}
+
+/** The first tap's facts stand at the top as well. */
+export interface ProxyStatus extends Omit<DatapathStatus, 'guestMacs'>, ServedTap {
+  state: ProxyState;
+  taps: ServedTap[];
 }
 
 interface ProxyEvents {
   pending: [epoch: number];
   full: [epoch: number];
-  link: [LinkState | 'gone'];
+  link: [tap: string, LinkState | 'gone'];
   /** Once: the proxy cannot go on. */
   failed: [CurlingError];
 }
@@ -46,49 +56,55 @@ interface ProxyEvents {
 const EPOCHS_MAX = 1024;
 
 export class TapProxy extends EventEmitter<ProxyEvents> {
-  readonly #bridge: BridgeSite;
+  readonly #bridges: readonly BridgeSite[];
   readonly #thread: DatapathThread;
   readonly #log: Logger;
-  #watch: LinkWatch | undefined;
+  #watches: LinkWatch[] = [];
   #state: ProxyState = 'bypass';
   #last: Promise<unknown> = Promise.resolve();
 
-  private constructor(bridge: BridgeSite, thread: DatapathThread, log: Logger) {
+  private constructor(bridges: readonly BridgeSite[], thread: DatapathThread, log: Logger) {
     super();
-    this.#bridge = bridge;
+    this.#bridges = bridges;
     this.#thread = thread;
     this.#log = log;
     thread.on('pending', epoch => this.emit('pending', epoch));
     thread.on('full', epoch => {
-      log.warn({ epoch }, 'the buffer is full: no further frame is captured until there is room');
+      log.warn({ epoch }, 'the buffer is full or nearly: frames are lost until there is room');
       this.emit('full', epoch);
     });
-    thread.on('guestMac', mac => void this.#placeGuest(mac));
+    thread.on('guestMac', (tap, mac) => void this.#placeGuest(bridges[tap]!, mac));
     thread.on('failed', error => this.emit('failed', error));
   }
 
   /**
-   * Inserts the proxy at `site` and brings it to its initial state. When that fails, the tap is left as it was found.
+   * Inserts the proxy at `sites`, one or more, and brings it to its initial state. When that fails, the taps are left as
+   * they were found.
    * @throws CurlingError of the datapath and of the bridge.
    */
-  static async start(site: TapSite, options: ProxyOptions, log: Logger): Promise<TapProxy> {
-    const bridge = new BridgeSite(site);
+  static async start(
+    sites: readonly TapSite[],
+    options: ProxyOptions,
+    log: Logger,
+  ): Promise<TapProxy> {
+    const bridges = sites.map(site => new BridgeSite(site));
     const thread = await DatapathThread.start({
-      tapIndex: site.tap.index,
-      port: bridge.port,
+      taps: bridges.map(bridge => ({ tapIndex: bridge.site.tap.index, port: bridge.port })),
       bufferBytes: options.bufferBytes,
       epochsMax: EPOCHS_MAX,
     });
-    const proxy = new TapProxy(bridge, thread, log);
+    const proxy = new TapProxy(bridges, thread, log);
     try {
-      await bridge.insertPort();
+      for (const bridge of bridges) await bridge.insertPort();
       await proxy.#becomeInitial(options.initial);
     } catch (error) {
       await thread.stop();
-      if (!site.closed) await bridge.leave().catch(() => undefined);
+      for (const bridge of bridges) {
+        if (!bridge.site.closed) await bridge.leave().catch(() => undefined);
+      }
       throw error;
     }
-    proxy.#startWatch();
+    proxy.#watches = bridges.map(bridge => proxy.#startWatch(bridge));
     return proxy;
   }
 
@@ -102,8 +118,22 @@ export class TapProxy extends EventEmitter<ProxyEvents> {
    */
   hold(epoch?: number): Promise<{ epoch: number }> {
     return this.#inTurn(async () => {
-      if (this.#state === 'hold') return this.#thread.execute('capture', { epoch });
-      return this.#closeAndCapture(epoch, true);
+      if (this.#state === 'bypass') return this.#closeAndCapture(epoch, true);
+      const answer = await this.#thread.execute('capture', { epoch });
+      this.#state = 'hold';
+      return answer;
+    });
+  }
+
+  /**
+   * Lets all that is held leave, and captured frames from now on at once: what the datapath costs without the wait.
+   * @throws CurlingError CURLING_NOT_HOLDING in bypass.
+   */
+  pass(): Promise<void> {
+    return this.#inTurn(async () => {
+      await this.#thread.execute('pass', {});
+      this.#state = 'pass';
+      this.#log.info(this.#facts(), 'pass: output leaves at once');
     });
   }
 
@@ -131,20 +161,22 @@ export class TapProxy extends EventEmitter<ProxyEvents> {
       if (this.#state === 'bypass') return;
       await this.#thread.execute('passAll', {});
       try {
-        await this.#bridge.open();
+        await this.#open();
       } catch (error) {
         await this.#holdAgain();
         throw error;
       }
       this.#state = 'bypass';
-      this.#log.info({ tap: this.#bridge.site.tap.name }, 'bypass: the guest has the kernel path');
+      this.#log.info(this.#facts(), 'bypass: the guest has the kernel path');
     });
   }
 
   async status(): Promise<ProxyStatus> {
-    const { capturing: _, ...status } = await this.#thread.execute('status', {});
-    const { tap, bridge } = this.#bridge.site;
-    return { state: this.#state, tap: tap.name, bridge, port: this.#bridge.port, ...status };
+    const { guestMacs, ...status } = await this.#thread.execute('status', {});
+    const taps = this.#bridges.map(({ site, port }, index) => {
+      return { tap: site.tap.name, bridge: site.bridge, port, guestMacs: guestMacs[index]! };
+    });
+    return { state: this.#state, ...taps[0]!, ...status, taps };
   }
 
   counters(): Promise<DatapathCounters> {
@@ -152,39 +184,48 @@ export class TapProxy extends EventEmitter<ProxyEvents> {
   }
 
   /**
-   * Ends the proxy. In hold what is held is dropped and the tap stays closed, because nobody has said that the guest may
-   * speak; in bypass everything is as it was found.
-   * @returns Whether the tap stays closed.
+   * Ends the proxy. In bypass everything is as it was found; else what is held is dropped and the taps stay closed,
+   * because nobody has said that the guest may speak.
+   * @returns Whether the taps stay closed.
    */
   stop(): Promise<{ closed: boolean }> {
-    this.#watch?.stop();
+    for (const watch of this.#watches) watch.stop();
     return this.#inTurn(async () => {
       await this.#thread.stop();
-      if (this.#state === 'bypass') await this.#bridge.leave();
-      return { closed: this.#state === 'hold' };
+      if (this.#state === 'bypass') for (const bridge of this.#bridges) await bridge.leave();
+      return { closed: this.#state !== 'bypass' };
     });
   }
 
-  /** A tap that a killed proxy left closed is taken over as it is. */
+  /** Taps that a killed proxy left closed are taken over as they are. */
   async #becomeInitial(initial: ProxyState): Promise<void> {
-    const { closed } = this.#bridge.site;
-    if (closed) await this.#bridge.adopt();
-    if (initial === 'hold') await this.#closeAndCapture(undefined, !closed);
-    else if (closed) await this.#bridge.open();
+    const closed = this.#bridges.filter(bridge => bridge.site.closed);
+    for (const bridge of closed) await bridge.adopt();
+    if (initial === 'hold') await this.#closeAndCapture(undefined, closed.length === 0);
+    else for (const bridge of closed) await bridge.open();
   }
 
-  /** @param reopen Whether the tap opens again when this fails. */
+  /** @param reopen Whether the taps open again when this fails. */
   async #closeAndCapture(epoch: number | undefined, reopen: boolean): Promise<{ epoch: number }> {
     try {
-      await this.#bridge.close();
+      await Promise.all(this.#bridges.map(bridge => bridge.close()));
       const answer = await this.#thread.execute('capture', { epoch });
       this.#state = 'hold';
-      this.#log.info({ tap: this.#bridge.site.tap.name, ...answer }, 'hold: output is held');
+      this.#log.info({ ...this.#facts(), ...answer }, 'hold: output is held');
       return answer;
     } catch (error) {
-      if (reopen) await this.#bridge.open().catch(() => undefined);
+      if (reopen) await this.#open().catch(() => undefined);
       throw error;
     }
+  }
+
+  /** Opens all taps; to be called after capture has stopped. */
+  async #open(): Promise<void> {
+    await Promise.all(this.#bridges.map(bridge => bridge.open()));
+  }
+
+  #facts(): { tap: string } {
+    return { tap: this.#bridges.map(bridge => bridge.site.tap.name).join(' ') };
   }
 
   /** After a failure to open. If the tap cannot be closed for certain either, the proxy must not go on. */
@@ -203,34 +244,35 @@ export class TapProxy extends EventEmitter<ProxyEvents> {
   }
 
   /** Without the entry the bridge floods what is sent to the guest, which works too; so a failure is only said. */
-  #placeGuest(mac: string): Promise<void> {
+  #placeGuest(bridge: BridgeSite, mac: string): Promise<void> {
     return this.#inTurn(async () => {
-      if (this.#state === 'hold') await this.#bridge.placeGuest(mac);
+      if (this.#state !== 'bypass') await bridge.placeGuest(mac);
     }).catch(error => {
       this.#log.warn({ mac, error: messageOf(error) }, 'the bridge does not take the address');
     });
   }
 
-  #followMtu(mtu: number): Promise<void> {
-    return this.#inTurn(() => this.#bridge.setMtu(mtu)).catch(error => {
+  #followMtu(bridge: BridgeSite, mtu: number): Promise<void> {
+    return this.#inTurn(() => bridge.setMtu(mtu)).catch(error => {
       this.#log.warn({ mtu, error: messageOf(error) }, 'the MTU cannot follow that of the tap');
     });
   }
 
-  #startWatch(): void {
-    const { site, port } = this.#bridge;
-    this.#watch = new LinkWatch(site, port, {
+  #startWatch(bridge: BridgeSite): LinkWatch {
+    const { site, port } = bridge;
+    const tap = site.tap.name;
+    return new LinkWatch(site, port, {
       changed: state => {
-        this.#log.info({ tap: site.tap.name, state }, 'the tap has changed its state');
-        this.emit('link', state);
+        this.#log.info({ tap, state }, 'the tap has changed its state');
+        this.emit('link', tap, state);
       },
-      mtuChanged: mtu => void this.#followMtu(mtu),
+      mtuChanged: mtu => void this.#followMtu(bridge, mtu),
       failed: error => {
-        if (error.code === 'CURLING_TAP_GONE') this.emit('link', 'gone');
+        if (error.code === 'CURLING_TAP_GONE') this.emit('link', tap, 'gone');
         this.emit('failed', error);
       },
       unread: error =>
-        this.#log.warn({ error: messageOf(error) }, 'the state of the tap cannot be read'),
+        this.#log.warn({ tap, error: messageOf(error) }, 'the state of the tap cannot be read'),
     });
   }
 }

@@ -2,26 +2,31 @@
 import type { ErrorCode } from '../common/errors.ts';
 import type { FrameCount } from './epoch-ring.ts';
 
-/** Given to the thread at its start. */
-export interface DatapathSetup {
+/** A tap to serve. */
+export interface TapSetup {
   /** The index of the interface to capture from. */
   tapIndex: number;
   /** The name of the own tap to create. */
   port: string;
-  /** All memory for held frames. */
+}
+
+/** Given to the thread at its start. */
+export interface DatapathSetup {
+  /** One or more. */
+  taps: readonly TapSetup[];
+  /** All memory for held frames; each tap has an equal share. */
   bufferBytes: number;
   /** Epochs that may be sealed and not released at once. */
   epochsMax: number;
 }
 
 export interface DatapathStatus {
-  capturing: boolean;
   epoch: { open: number; sealed: number; released: number };
   held: FrameCount & { framesMax: number; bytesMax: number };
   /** Whether the open epoch has frames. */
   pending: boolean;
-  /** Source addresses seen in captured frames since capture began. */
-  guestMacs: string[];
+  /** Per tap, source addresses seen in captured frames since capture began. */
+  guestMacs: string[][];
 }
 
 /** Since the start of the program. */
@@ -36,7 +41,7 @@ export interface DatapathCounters {
   framesLarge: number;
   /** Frames whose VLAN tag was put back. */
   framesTagged: number;
-  /** Frames that the kernel dropped because the capture queue was full. */
+  /** Frames that the kernel dropped because they found no room. */
   kernelDrops: number;
   /** Frames longer than the buffers, or shorter than a MAC header: dropped. */
   truncated: number;
@@ -45,7 +50,7 @@ export interface DatapathCounters {
   sendRetries: number;
   /** Frames that the own tap refused: lost. */
   sendErrors: number;
-  /** How often the buffer was full, so that capture stopped for a while. */
+  /** How often the buffer was full, or nearly. */
   bufferFullEpisodes: number;
   epochsSealed: number;
   /** Source addresses beyond the bound, each time a frame had one. */
@@ -59,6 +64,8 @@ export interface DatapathCommands {
   seal: { takes: { epoch?: number | undefined }; gives: FrameCount & { epoch: number } };
   release: { takes: { epoch: number }; gives: Record<string, never> };
   discard: { takes: Record<string, never>; gives: FrameCount };
+  /** Lets all that is held leave, and what is captured from now on at once. */
+  pass: { takes: Record<string, never>; gives: Record<string, never> };
   /** Stops to capture and sends all that is held. */
   passAll: { takes: Record<string, never>; gives: Record<string, never> };
   status: { takes: Record<string, never>; gives: DatapathStatus };
@@ -83,10 +90,10 @@ export type DatapathEvent =
   | { event: 'ready'; wakeFd: number }
   /** The open epoch has its first frame. */
   | { event: 'pending'; epoch: number }
-  /** Capture stopped for want of room. */
+  /** The buffer is full, or nearly: frames will be lost. */
   | { event: 'full'; epoch: number }
-  /** A new source address, as lower-case hex with colons. */
-  | { event: 'guest-mac'; mac: string }
+  /** A new source address, as lower-case hex with colons, on the tap with this index in `taps`. */
+  | { event: 'guest-mac'; tap: number; mac: string }
   /** The thread ends. */
   | { event: 'failed'; error: { code: ErrorCode; message: string } };
 

@@ -1,34 +1,63 @@
-/** Waiting for frames and for the main thread at once: poll(2) on a socket and on an eventfd. */
+/**
+ * Waiting for frames and for the main thread at once: epoll(7) on the packet sockets and on an eventfd.
+ *
+ * A packet socket with a ring counts as readable as long as its newest frame is not given back, and held frames are not.
+ * So it is watched for edges: `wait` returns when a frame has come since the last `wait`, and frames that were there
+ * before must be looked for without it.
+ */
 import { NativeMemory } from './native-memory.ts';
-import { checked, close, eventfd, poll, read } from './syscalls.ts';
+import {
+  checked,
+  close,
+  epollControl,
+  epollCreate,
+  epollWait,
+  eventfd,
+  poll,
+  read,
+} from './syscalls.ts';
 
 const EFD_NONBLOCK_CLOEXEC = 0x800 | 0x80000;
-const POLLIN = 1;
+/** include/uapi/linux/eventpoll.h */
+const EPOLL_CLOEXEC = 0x80000;
+const EPOLL_CTL_ADD = 1;
+const EPOLLIN = 1;
+const EPOLLET = 0x8000_0000;
+/** struct epoll_event is packed on x86-64 alone: 0 events, then 8 bytes of data. */
+const DATA_AT = process.arch === 'x64' ? 4 : 8;
+const EVENT_BYTES = DATA_AT + 8;
+const EVENTS_MAX = 16;
 
 export class WakePoll {
   /** A write of 8 bytes to this eventfd, from any thread, ends `wait`. */
   readonly wakeFd = checked(eventfd(0, EFD_NONBLOCK_CLOEXEC), 'eventfd');
-  /** Whether the last `wait` found the socket readable, or failed: reading tells. */
+  /** Whether the last `wait` found that a frame had come. */
   readable = false;
   /** Whether the last `wait` found the eventfd written; it is reset. */
   woken = false;
-  readonly #memory = new NativeMemory(64);
+  readonly #epoll = checked(epollCreate(EPOLL_CLOEXEC), 'epoll_create1');
+  readonly #memory = new NativeMemory(EVENTS_MAX * EVENT_BYTES + 8);
+  readonly #scratch = this.#memory.address + EVENTS_MAX * EVENT_BYTES;
 
-  /** struct pollfd: 0 fd, 4 events, 6 revents. */
   constructor() {
-    this.#memory.i32[2] = this.wakeFd;
-    this.#memory.u16[2] = POLLIN;
-    this.#memory.u16[6] = POLLIN;
+    this.#watch(this.wakeFd, EPOLLIN);
   }
 
-  /** Waits for the socket `fd` (for none when it is -1) or the eventfd, at most `timeoutMs`. */
-  wait(fd: number, timeoutMs: number): void {
-    const { u16, i32, address } = this.#memory;
-    i32[0] = fd;
-    const count = poll(address, 2, timeoutMs);
-    this.readable = count > 0 && u16[3] !== 0;
-    this.woken = count > 0 && u16[7] !== 0;
-    if (this.woken) read(this.wakeFd, address + 32, 8);
+  /** Watches a packet socket from now on. */
+  add(fd: number): void {
+    this.#watch(fd, EPOLLIN | EPOLLET);
+  }
+
+  /** Waits for a new frame or for the eventfd, at most `timeoutMs`. */
+  wait(timeoutMs: number): void {
+    const count = epollWait(this.#epoll, this.#memory.address, EVENTS_MAX, timeoutMs);
+    this.readable = this.woken = false;
+    for (let index = 0; index < count; index++) {
+      const fd = this.#memory.i32[(index * EVENT_BYTES + DATA_AT) >>> 2];
+      if (fd === this.wakeFd) this.woken = true;
+      else this.readable = true;
+    }
+    if (this.woken) read(this.wakeFd, this.#scratch, 8);
   }
 
   /** Waits without looking at anything. */
@@ -38,7 +67,15 @@ export class WakePoll {
 
   /** Closes the eventfd. */
   close(): void {
+    close(this.#epoll);
     close(this.wakeFd);
     this.#memory.unmap();
+  }
+
+  #watch(fd: number, events: number): void {
+    const { u32, i32, address } = this.#memory;
+    u32[0] = events >>> 0;
+    i32[DATA_AT >>> 2] = fd;
+    checked(epollControl(this.#epoll, EPOLL_CTL_ADD, fd, address), 'epoll_ctl');
   }
 }

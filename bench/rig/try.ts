@@ -3,7 +3,7 @@
  * look at the datapath while working on it. Medians over the rounds, and their ratio to the bridge of the same round.
  *
  * WHAT: tcp-out, tcp-in, tcp-out-4, tcp-in-4, pps-out, pps-in, rtt.
- * Variants: bridge, bypass, hold, epoch-N.
+ * Variants: bridge, bypass, pass, hold, epoch-N.
  */
 import { parseArgs } from 'node:util';
 import { median } from 'simple-statistics';
@@ -61,7 +61,7 @@ try {
     for (const what of wanted) {
       for (const way of variants) {
         const figures = await ways.along(way, course => measure(what, course, measureMs));
-        if (ways.driven && way !== 'bridge' && way !== 'bypass') {
+        if (ways.driven && (way === 'hold' || way.startsWith('epoch-'))) {
           figures[`${what} driver: us per seal+release`] = ways.driven.p50Us;
           figures[`${what} driver: epochs`] = ways.driven.epochs;
         }

@@ -8,10 +8,10 @@ import { type ProxyOptions, RigProxy } from './rig-proxy.ts';
 import type { ToolProcess } from './tool-process.ts';
 
 /**
- * `bridge`: no proxy at all. `bypass`: a proxy that holds nothing. `hold`: what is held is sealed and released as soon
+ * `bridge`: no proxy at all. `bypass`: a proxy that holds nothing. `pass`: what is captured leaves at once. `hold`: what is held is sealed and released as soon
  * as the proxy says that there is something. `epoch-N`: sealed every N ms, and released at once.
  */
-export type Way = 'bridge' | 'bypass' | 'hold' | `epoch-${number}`;
+export type Way = 'bridge' | 'bypass' | 'pass' | 'hold' | `epoch-${number}`;
 
 const RESULT_MS_MAX = 15_000;
 const REACH_TRIES = 20;
@@ -64,7 +64,8 @@ export class Ways {
     if (way === 'bridge') return measure({ rig: this.#plain, proxy: undefined });
     const course = { rig: this.#protected, proxy: this.#proxy };
     await this.#proxy.execute(way === 'bypass' ? 'bypass' : 'hold');
-    if (way === 'bypass') {
+    if (way === 'pass') await this.#proxy.execute('pass');
+    if (way === 'bypass' || way === 'pass') {
       await reached(course.rig);
       return measure(course);
     }

@@ -14,7 +14,7 @@ async function openLab(...args: Parameters<typeof TapLab.create>): Promise<TapLa
   const lab = await TapLab.create(...args);
   const names = ['br0', 'tap0', 'up0'];
   await lab.ip(names.map(name => `link set ${name} mtu ${KINDS_MTU}`));
-  await lab.ip(['link set up0 txqueuelen 10000']);
+  await lab.ip(['link set up0 txqueuelen 50000']);
   return lab;
 }
 

@@ -86,31 +86,86 @@ test('needs root: epochs that do not fit are refused and change nothing', async 
   }
 });
 
-test('needs root: at the bound capture stops, is said, and goes on in order after a release', async t => {
+test('needs root: near the bound it says so, beyond it frames are lost and counted, and none leaves early', async t => {
   const lab = await TapLab.create(t);
-  const proxy = await lab.startProxy('--buffer-mib', '1');
+  const proxy = await lab.startProxy('--buffer-mib', '4');
   const { framesMax } = (await proxy.status()).held as { framesMax: number };
-  const count = framesMax + 40;
-  for (let number = 0; number < count; number++) lab.guest.send(numberedFrame(number));
+  const nearly = Math.ceil((framesMax * 7) / 8);
+  for (let number = 0; number < nearly - 100; number++) lab.guest.send(numberedFrame(number));
+  await proxy.status();
+  t.deepEqual(proxy.epochsOf('BUFFER_FULL'), []);
+  for (let number = nearly - 100; number < framesMax + 40; number++) {
+    lab.guest.send(numberedFrame(number));
+  }
   await until(() => proxy.epochsOf('BUFFER_FULL').length === 1, 'the event');
-  const sealed = await proxy.execute('seal', { epoch: 1 });
-  t.is(sealed.frames, framesMax);
+  t.is((await proxy.execute('seal', { epoch: 1 })).frames, framesMax);
   t.deepEqual(lab.outside.receiveAll(), []);
   await proxy.execute('release', { epoch: 1 });
   const first = await lab.outside.receiveCount(framesMax);
-  t.is(first.length, framesMax);
+  for (let number = 0; number < 40; number++) lab.guest.send(numberedFrame(100_000 + number));
   t.is((await proxy.execute('seal', { epoch: 2 })).frames, 40);
   await proxy.execute('release', { epoch: 2 });
   const second = await lab.outside.receiveCount(40);
-  const numbers = [...first, ...second].map(numberOf);
   t.deepEqual(
-    numbers,
-    Array.from({ length: count }, (_, number) => number),
+    [...first, ...second].map(numberOf),
+    Array.from({ length: framesMax + 40 }, (_, index) =>
+      index < framesMax ? index : 100_000 + index - framesMax,
+    ),
   );
   const stats = await proxy.execute('query-stats');
   t.is(stats.bufferFullEpisodes, 1);
-  t.is(stats.kernelDrops, 0);
+  t.is(stats.kernelDrops, 40);
   t.deepEqual(proxy.epochsOf('BUFFER_FULL'), [1]);
+});
+
+test('needs root: large frames that find no room stay in the queue, and leave later, in order', async t => {
+  const lab = await TapLab.create(t);
+  await lab.ip(['link set up0 mtu 9000', 'link set tap0 mtu 9000']);
+  const proxy = await lab.startProxy('--buffer-mib', '4');
+  // The memory for large frames is 1.5 MiB, and as much again may wait in the kernel's queue.
+  const count = 250;
+  for (let number = 0; number < count; number++) lab.guest.send(numberedFrame(number, 9000));
+  await until(() => proxy.epochsOf('BUFFER_FULL').length === 1, 'the event');
+  const { frames } = (await proxy.execute('seal')) as { frames: number };
+  t.true(frames > 100 && frames < count, String(frames));
+  await proxy.execute('release', { epoch: 1 });
+  const first = await lab.outside.receiveCount(frames);
+  const rest = (await proxy.execute('seal')).frames as number;
+  await proxy.execute('release', { epoch: 2 });
+  const second = await lab.outside.receiveCount(rest);
+  const numbers = [...first, ...second].map(numberOf);
+  t.deepEqual(
+    numbers,
+    [...numbers].sort((a, b) => a - b),
+  );
+  t.is(new Set(numbers).size, numbers.length);
+  const stats = await proxy.execute('query-stats');
+  t.is(numbers.length + (stats.kernelDrops as number), count);
+  t.is(stats.receiveErrors, 0);
+});
+
+test('needs root: what passes leaves at once, in order, and hold begins behind it', async t => {
+  const lab = await TapLab.create(t);
+  const proxy = await lab.startProxy();
+  for (let number = 0; number < 5; number++) lab.guest.send(numberedFrame(number));
+  await proxy.execute('pass');
+  t.is((await proxy.status()).state, 'pass');
+  for (let number = 5; number < 300; number++) lab.guest.send(numberedFrame(number));
+  const passed = await lab.outside.receiveCount(300);
+  t.deepEqual(
+    passed.map(numberOf),
+    Array.from({ length: 300 }, (_, number) => number),
+  );
+  await t.throwsAsync(proxy.execute('seal'), { code: 'CURLING_NOT_HOLDING' });
+  t.deepEqual(await proxy.execute('hold', { epoch: 9 }), { epoch: 9 });
+  lab.guest.send(numberedFrame(300));
+  t.is((await proxy.execute('seal', { epoch: 9 })).frames, 1);
+  t.deepEqual(lab.outside.receiveAll(), []);
+  await proxy.execute('pass');
+  t.is((await lab.outside.receiveCount(1)).length, 1);
+  await proxy.execute('bypass');
+  t.is((await proxy.status()).state, 'bypass');
+  await t.throwsAsync(proxy.execute('pass'), { code: 'CURLING_NOT_HOLDING' });
 });
 
 test('needs root: the bridge learns from held frames where the guest is', async t => {

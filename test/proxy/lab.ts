@@ -136,7 +136,8 @@ export class RunningProxy {
     child.stderr?.on('data', chunk => {
       this.log += chunk;
     });
-    this.exited = once(child, 'exit').then(([status]) => status as number | null);
+    // Not `exit`: that can come before the last of its log.
+    this.exited = once(child, 'close').then(([status]) => status as number | null);
   }
 
   static spawn(namespace: string, control: string, args: string[]): RunningProxy {
@@ -208,7 +209,9 @@ export class TapLab {
   async addTap(name: string, bridge = 'br0'): Promise<TapEnd> {
     const end = new TapEnd(this.namespace, name);
     this.#taps.push(end);
-    await this.ip([`link set ${name} addrgenmode none`, `link set ${name} master ${bridge} up`]);
+    // A release comes at once; the test reads it when it has time.
+    const settings = `addrgenmode none txqueuelen 50000`;
+    await this.ip([`link set ${name} ${settings}`, `link set ${name} master ${bridge} up`]);
     return end;
   }
 

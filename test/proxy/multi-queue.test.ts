@@ -27,7 +27,7 @@ async function openLab(
   const lab = await TapLab.create(t);
   const queues = await TapQueues.create(lab, 'mq0', QUEUES);
   t.teardown(() => queues.close());
-  await lab.ip(['link set up0 txqueuelen 10000']);
+  await lab.ip(['link set up0 txqueuelen 50000']);
   const proxy = await lab.spawnProxy('--tap', 'mq0', '--buffer-mib', '64').connect();
   return { lab, queues, proxy };
 }

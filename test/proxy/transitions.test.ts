@@ -108,7 +108,7 @@ test('needs root: killed, it leaves the tap closed and inbound open; the next on
   t.deepEqual(lab.outside.receiveAll(), []);
 
   const second = await lab.startProxy();
-  t.regex(second.log, /left closed/);
+  await until(() => /left closed/.test(second.log), 'the log to say so');
   lab.guest.send(numberedFrame(50));
   t.deepEqual(await second.execute('seal', { epoch: 1 }), { epoch: 1, frames: 1, bytes: 60 });
   await second.execute('release', { epoch: 1 });

@@ -9,8 +9,9 @@ type Measure = (course: Course, context: RunContext, variant: string) => Promise
 /** Ids of these variants are ways. */
 export const BRIDGE: Variant = { id: 'bridge', title: 'kernel bridge alone' };
 export const BYPASS: Variant = { id: 'bypass', title: 'curling, unprotected' };
-export const HOLD: Variant = { id: 'hold', title: 'curling, held and released at once' };
-export const THREE_WAYS = [BRIDGE, BYPASS, HOLD] as const;
+export const PASS: Variant = { id: 'pass', title: 'curling, captured and sent at once' };
+export const HOLD: Variant = { id: 'hold', title: 'curling, sealed and released without end' };
+export const ALL_WAYS = [BRIDGE, BYPASS, PASS, HOLD] as const;
 
 /** The experiment, with `open`, `run` and `close` of its own. */
 export function alongWays(

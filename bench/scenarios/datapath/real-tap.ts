@@ -1,6 +1,6 @@
 /** The datapath behind a real tap, with a program that plays QEMU. */
 import { measureRoundTrip } from '../../rig/measure.ts';
-import { alongWays, THREE_WAYS } from './along-ways.ts';
+import { ALL_WAYS, alongWays } from './along-ways.ts';
 import {
   FRAMES_CPU,
   framesMetrics,
@@ -31,7 +31,7 @@ export const realTap = alongWays(
       ...framesMetrics('in'),
       ...ROUND_TRIP,
     ],
-    variants: THREE_WAYS,
+    variants: ALL_WAYS,
     rounds: { full: 4, quick: 1 },
     seconds: { open: 2, run: 6, quickRun: 2.5 },
   },
