@@ -26,12 +26,14 @@ interface MigrationStatus {
 
 export class ColoPair {
   readonly pauses = new PauseMeter();
+  readonly #primary: LabHost;
   readonly #secondary: LabHost;
   readonly #primaryQmp: QmpClient;
   readonly #secondaryQmp: QmpClient;
 
-  private constructor(secondary: LabHost, primaryQmp: QmpClient, secondaryQmp: QmpClient) {
-    this.#secondary = secondary;
+  private constructor(lab: Lab, primaryQmp: QmpClient, secondaryQmp: QmpClient) {
+    this.#primary = lab.host('a');
+    this.#secondary = lab.host('b');
     this.#primaryQmp = primaryQmp;
     this.#secondaryQmp = secondaryQmp;
     primaryQmp.on('event', event => this.pauses.see(event));
@@ -52,14 +54,17 @@ export class ColoPair {
         clients.push(await QmpClient.connect(path, { commandTimeoutMs: COMMAND_MS_MAX }));
       const [primary, secondary] = clients as [QmpClient, QmpClient];
       const uri = `unix:${join(b.runDir, 'colo.sock')}`;
-      await carryOut(primary, plan.primaryCommands({ address: a.replicationAddress, runDir: a.runDir }));
+      await carryOut(
+        primary,
+        plan.primaryCommands({ address: a.replicationAddress, runDir: a.runDir }),
+      );
       await carryOut(secondary, plan.secondaryCommands(a.replicationAddress));
       await carryOut(secondary, plan.migrationCommands(FIRST_DELAY_MS));
       await secondary.execute('migrate-incoming', { uri });
       await carryOut(primary, plan.migrationCommands(FIRST_DELAY_MS));
       await primary.execute('migrate', { uri });
-      const pair = new ColoPair(b, primary, secondary);
-      await pair.#untilCheckpoint();
+      const pair = new ColoPair(lab, primary, secondary);
+      await pair.untilCheckpoint();
       return pair;
     } catch (error) {
       for (const client of clients) client.close();
@@ -72,6 +77,29 @@ export class ColoPair {
   /** x-checkpoint-delay, in milliseconds; also raises a checkpoint. */
   setDelay(delayMs: number): Promise<void> {
     return carryOut(this.#primaryQmp, [plan.delayCommand(delayMs)]);
+  }
+
+  /** @throws CurlingError with the migration's state and QEMU's last words when it does not run any more */
+  async checkAlive(): Promise<void> {
+    const { status } = (await this.#primaryQmp.execute('query-migrate')) as MigrationStatus;
+    if (status === 'colo' && !this.#secondaryQmp.closedBy) return;
+    const said = `its QEMUs said ${this.#primarySaid()}; ${this.secondarySaid()}`;
+    throw new CurlingError('CURLING_CONNECTION_LOST', `COLO ended, ${status}; ${said}`);
+  }
+
+  /** Returns when a checkpoint that began after now is done; forgets the pauses so far. */
+  async untilCheckpoint(): Promise<void> {
+    this.pauses.forget();
+    await until(async () => {
+      const answer = (await this.#primaryQmp.execute('query-migrate')) as MigrationStatus;
+      const { status = 'none' } = answer;
+      if (status === 'failed' || status === 'completed' || status === 'cancelled')
+        throw new CurlingError(
+          'CURLING_QEMU_START',
+          `the migration is ${status}: ${answer['error-desc'] ?? 'no reason given'}`,
+        );
+      return status === 'colo' && this.pauses.take().length > 0;
+    }, 'a checkpoint is taken');
   }
 
   /** The steps of docs/COLO-FT.txt for a primary that died; returns when the secondary's guest runs. */
@@ -94,22 +122,13 @@ export class ColoPair {
     return lastLines(this.#secondary.logPath('qemu'));
   }
 
+  #primarySaid(): string {
+    return lastLines(this.#primary.logPath('qemu'));
+  }
+
   close(): void {
     this.#primaryQmp.close();
     this.#secondaryQmp.close();
-  }
-
-  async #untilCheckpoint(): Promise<void> {
-    await until(async () => {
-      const answer = (await this.#primaryQmp.execute('query-migrate')) as MigrationStatus;
-      const { status = 'none' } = answer;
-      if (status === 'failed' || status === 'completed' || status === 'cancelled')
-        throw new CurlingError(
-          'CURLING_QEMU_START',
-          `the migration is ${status}: ${answer['error-desc'] ?? 'no reason given'}`,
-        );
-      return status === 'colo' && this.pauses.take().length > 0;
-    }, 'a checkpoint is taken');
   }
 }
 

@@ -20,4 +20,10 @@ export class PauseMeter {
     this.#pausesMs = [];
     return taken;
   }
+
+  /** Forgets all, also a pause that goes on. */
+  forget(): void {
+    this.#pausesMs = [];
+    this.#stoppedUs = undefined;
+  }
 }

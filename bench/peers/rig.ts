@@ -1,0 +1,122 @@
+/**
+ * The three guests of the comparison: one without protection (and behind filter-buffer), one under
+ * QEMU's COLO, one under curling. Each is booted once and used over all rounds; whoever is not being
+ * measured is frozen whole, so that its checkpoints do not disturb the others. A peer that died is
+ * ended, and booted anew when its turn comes again.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { messageOf } from '../../common/errors.ts';
+import type { ClientProcess } from '../../lab/client-process.ts';
+import { buildImage } from '../../lab/image.ts';
+import { NotRunnable } from '../scenario.ts';
+import { ColoPeer } from './colo-peer.ts';
+import { CurlingPeer } from './curling-peer.ts';
+import { type Peer, startProbe } from './peer.ts';
+import { PlainPeer } from './plain-peer.ts';
+
+const KINDS = ['plain', 'colo', 'curling'] as const;
+export type Kind = (typeof KINDS)[number];
+
+/** After a guest was thawed: its clock jumped, its timers run all at once. */
+const SETTLE_MS = 150;
+
+interface Place {
+  peer: Peer;
+  probe: ClientProcess;
+  frozen: boolean;
+}
+
+/** The guest that a variant runs on. */
+export function kindOf(variant: string): Kind {
+  if (variant.startsWith('colo-')) return 'colo';
+  return variant === 'curling' ? 'curling' : 'plain';
+}
+
+export class Rig {
+  readonly #places = new Map<Kind, Place>();
+  readonly #starting = new Map<Kind, Promise<Place>>();
+
+  /** Boots what is not there yet; a peer that does not come up says so when its turn comes. */
+  async open(): Promise<void> {
+    await Promise.allSettled(KINDS.map(kind => this.#place(kind)));
+    for (const place of this.#places.values()) this.#freeze(place);
+  }
+
+  /**
+   * Gives one variant the machine.
+   * @throws NotRunnable in the peer's own words
+   */
+  async use(variant: string): Promise<{ peer: Peer; probe: ClientProcess }> {
+    const kind = kindOf(variant);
+    try {
+      const place = await this.#place(kind);
+      for (const other of this.#places.values()) if (other !== place) this.#freeze(other);
+      if (this.#thaw(place)) await sleep(SETTLE_MS);
+      await place.peer.configure(variant);
+      return place;
+    } catch (error) {
+      await this.drop(variant);
+      if (error instanceof NotRunnable) throw error;
+      throw new NotRunnable(messageOf(error));
+    }
+  }
+
+  /** Ends the guest that a variant runs on. */
+  async drop(variant: string): Promise<void> {
+    const kind = kindOf(variant);
+    const place = this.#places.get(kind);
+    this.#places.delete(kind);
+    await place?.peer.close();
+  }
+
+  async close(): Promise<void> {
+    await Promise.allSettled(this.#starting.values());
+    const places = [...this.#places.values()];
+    this.#places.clear();
+    await Promise.all(places.map(place => place.peer.close()));
+  }
+
+  async #place(kind: Kind): Promise<Place> {
+    const there = this.#places.get(kind) ?? this.#starting.get(kind);
+    if (there) return there;
+    const starting = this.#start(kind);
+    this.#starting.set(kind, starting);
+    try {
+      const place = await starting;
+      this.#places.set(kind, place);
+      return place;
+    } finally {
+      this.#starting.delete(kind);
+    }
+  }
+
+  async #start(kind: Kind): Promise<Place> {
+    const peer = await startPeer(kind);
+    try {
+      return { peer, probe: await startProbe(peer.lab), frozen: false };
+    } catch (error) {
+      await peer.close();
+      throw error;
+    }
+  }
+
+  #freeze(place: Place): void {
+    if (place.frozen) return;
+    place.frozen = true;
+    for (const node of place.peer.lab.nodes) node.freeze();
+  }
+
+  /** Whether it was frozen. */
+  #thaw(place: Place): boolean {
+    const was = place.frozen;
+    place.frozen = false;
+    if (was) for (const node of place.peer.lab.nodes) node.thaw();
+    return was;
+  }
+}
+
+async function startPeer(kind: Kind): Promise<Peer> {
+  if (kind === 'curling') return CurlingPeer.start();
+  const image = await buildImage();
+  return kind === 'colo' ? ColoPeer.start(image) : PlainPeer.start(image);
+}
