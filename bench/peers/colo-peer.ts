@@ -1,9 +1,14 @@
 /** QEMU's own COLO as a peer. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { GuestImage } from '../../lab/image.ts';
 import { Lab } from '../../lab/lab.ts';
 import { ColoPair } from './colo-pair.ts';
 import type { Pauses, Peer, Takeover } from './peer.ts';
 import { spreadOf } from './samples.ts';
+
+const FRESH_DELAY_MS = 100;
+/** A new delay raises a checkpoint now and then. */
+const SETTLE_MS = 30;
 
 export class ColoPeer implements Peer {
   readonly lab: Lab;
@@ -28,8 +33,12 @@ export class ColoPeer implements Peer {
   /** `colo-N`: x-checkpoint-delay of N ms. */
   async configure(variant: string): Promise<void> {
     await this.pair.checkAlive();
-    await this.pair.setDelay(Number(variant.replace('colo-', '')));
+    // A fresh checkpoint first: what its guests did while they were frozen is no longer compared.
+    await this.pair.setDelay(FRESH_DELAY_MS);
     await this.pair.untilCheckpoint();
+    await this.pair.setDelay(Number(variant.replace('colo-', '')));
+    await sleep(SETTLE_MS);
+    this.pair.pauses.forget();
   }
 
   async pauses(): Promise<Pauses | undefined> {

@@ -1,8 +1,9 @@
 /**
  * The three guests of the comparison: one without protection (and behind filter-buffer), one under
- * QEMU's COLO, one under curling. Each is booted once and used over all rounds; whoever is not being
- * measured is frozen whole, so that its checkpoints do not disturb the others. A peer that died is
- * ended, and booted anew when its turn comes again.
+ * QEMU's COLO, one under curling. Each is booted once and used over all rounds. QEMU's own that are
+ * not being measured are frozen whole, so that they do not disturb the others; curling, which would
+ * take that for an outage, runs on without any load. A peer that died is ended, and booted anew when
+ * its turn comes again.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { messageOf } from '../../common/errors.ts';
@@ -39,7 +40,7 @@ export class Rig {
   /** Boots what is not there yet; a peer that does not come up says so when its turn comes. */
   async open(): Promise<void> {
     await Promise.allSettled(KINDS.map(kind => this.#place(kind)));
-    for (const place of this.#places.values()) this.#freeze(place);
+    for (const kind of KINDS) this.#freeze(kind);
   }
 
   /**
@@ -50,7 +51,7 @@ export class Rig {
     const kind = kindOf(variant);
     try {
       const place = await this.#place(kind);
-      for (const other of this.#places.values()) if (other !== place) this.#freeze(other);
+      for (const other of KINDS) if (other !== kind) this.#freeze(other);
       if (this.#thaw(place)) await sleep(SETTLE_MS);
       await place.peer.configure(variant);
       return place;
@@ -100,8 +101,9 @@ export class Rig {
     }
   }
 
-  #freeze(place: Place): void {
-    if (place.frozen) return;
+  #freeze(kind: Kind): void {
+    const place = this.#places.get(kind);
+    if (!place || place.frozen || kind === 'curling') return;
     place.frozen = true;
     for (const node of place.peer.lab.nodes) node.freeze();
   }
