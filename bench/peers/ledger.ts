@@ -9,25 +9,44 @@ export class Ledger {
     this.#runs.push({ experiment, variant, values });
   }
 
-  /** The median over the rounds; undefined when it was not measured. */
-  median(experiment: string, variant: string, metric: string): number | undefined {
-    const values = this.#runs
+  /** The values of all rounds so far. */
+  valuesOf(experiment: string, variant: string, metric: string): number[] {
+    return this.#runs
       .filter(run => run.experiment === experiment && run.variant === variant)
       .flatMap(run => run.values[metric] ?? []);
-    return values.length > 0 ? medianOf(values) : undefined;
   }
 }
 
-/** How far curling is ahead of the best of `others`; undefined when either was not measured. */
-export function leadOf(ledger: Ledger, experiment: string, others: readonly string[]) {
-  const own = (metric: string) => ledger.median(experiment, 'curling', metric);
-  const best = (metric: string) => {
-    const medians = others.flatMap(other => ledger.median(experiment, other, metric) ?? []);
-    return medians.length > 0 ? Math.min(...medians) : undefined;
+export interface Lead {
+  'p50-more': number;
+  'p90-lead': number;
+  'p99-lead': number;
+}
+
+/**
+ * How far curling is ahead of `others` in one round, from 0: at each percentile of the one whose
+ * median over all rounds is the best there. Undefined when either was not measured.
+ */
+export function leadOf(
+  ledger: Ledger,
+  experiment: string,
+  others: readonly string[],
+  round: number,
+): Lead | undefined {
+  const pair = (metric: string) => {
+    const own = ledger.valuesOf(experiment, 'curling', metric)[round];
+    const measured = others
+      .map(other => ledger.valuesOf(experiment, other, metric))
+      .filter(values => values.length > round)
+      .sort((a, b) => medianOf(a) - medianOf(b));
+    const best = measured[0]?.[round];
+    return own === undefined || best === undefined ? undefined : { own, best };
   };
-  const [p50, p90, p99] = [own('p50'), own('p90'), own('p99')];
-  const [best50, best90, best99] = [best('p50'), best('p90'), best('p99')];
-  if (p50 === undefined || p90 === undefined || p99 === undefined) return undefined;
-  if (best50 === undefined || best90 === undefined || best99 === undefined) return undefined;
-  return { 'p50-more': p50 - best50, 'p90-lead': best90 / p90, 'p99-lead': best99 / p99 };
+  const [p50, p90, p99] = [pair('p50'), pair('p90'), pair('p99')];
+  if (!p50 || !p90 || !p99) return undefined;
+  return {
+    'p50-more': p50.own - p50.best,
+    'p90-lead': p90.best / p90.own,
+    'p99-lead': p99.best / p99.own,
+  };
 }

@@ -1,9 +1,10 @@
 /** A guest without protection, and the same guest behind QEMU's filter-buffer. */
-import { CurlingError } from '../../common/errors.ts';
+import { CurlingError, messageOf } from '../../common/errors.ts';
 import { QmpClient } from '../../common/qmp/client.ts';
 import type { GuestImage } from '../../lab/image.ts';
 import { Lab } from '../../lab/lab.ts';
 import { startGuest } from '../../lab/qemu.ts';
+import { NotRunnable } from '../scenario.ts';
 import { bufferCommand } from './colo-plan.ts';
 import type { Peer } from './peer.ts';
 
@@ -30,14 +31,16 @@ export class PlainPeer implements Peer {
     }
   }
 
-  /** `unprotected`, or `buffer-N`: filter-buffer with N ms. */
+  /** `unprotected`, or `buffer-N`: filter-buffer with N ms. @throws NotRunnable when QEMU refuses it */
   async configure(variant: string): Promise<void> {
     if (this.#filtered) await this.#qmp.execute('object-del', { id: FILTER });
     this.#filtered = false;
     const [, ms] = /^buffer-(\d+)$/.exec(variant) ?? [];
     if (ms === undefined) return;
     const { execute, arguments: args } = bufferCommand(FILTER, Number(ms) * 1000);
-    await this.#qmp.execute(execute, args);
+    await this.#qmp.execute(execute, args).catch(error => {
+      throw new NotRunnable(messageOf(error));
+    });
     this.#filtered = true;
   }
 

@@ -6,7 +6,8 @@
  *
  * Commands on stdin:
  *   trips PORT RATE MS         messages at RATE per second for MS; answers {samplesMs, unanswered}
- *   bulk PORT MS               reads from the guest's bulk port for MS; answers {bytes, durationMs}
+ *   bulk PORT RAMP_MS MS       reads from the guest's bulk port; answers what came in MS after
+ *                              RAMP_MS: {bytes, durationMs}
  *   watch PORT RATE            starts messages that go on until `watched`
  *   watched                    ends them; answers {answered, lost, longestMs, longestFromMs}
  */
@@ -99,7 +100,7 @@ export class Probe implements Worker {
     const [verb, ...rest] = words;
     const [a = 0, b = 0, c = 0] = rest.map(Number);
     if (verb === 'trips') return this.trips(a, b, c);
-    if (verb === 'bulk') return this.bulk(a, b);
+    if (verb === 'bulk') return this.bulk(a, b, c);
     if (verb === 'watch') return this.watch(a, b);
     if (verb === 'watched') return this.watched();
     return { error: 'expected trips, bulk, watch or watched' };
@@ -119,16 +120,17 @@ export class Probe implements Worker {
     return { samplesMs, unanswered: trips.outstanding, ...(lost ? { lost } : {}) };
   }
 
-  async bulk(port: number, durationMs: number): Promise<Facts> {
+  async bulk(port: number, rampMs: number, durationMs: number): Promise<Facts> {
     const socket = await this.#connect(port);
     let bytes = 0;
     const lost = untilLost(socket, chunk => {
       bytes += chunk.length;
     });
     socket.write(`${BULK_BYTES} 1\n`);
-    const startMs = wallMs();
+    await Promise.race([sleep(rampMs), lost]);
+    const from = { bytes, atMs: wallMs() };
     await Promise.race([sleep(durationMs), lost]);
-    const facts = { bytes, durationMs: wallMs() - startMs };
+    const facts = { bytes: bytes - from.bytes, durationMs: wallMs() - from.atMs };
     socket.destroy();
     return facts;
   }

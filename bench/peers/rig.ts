@@ -6,10 +6,8 @@
  * its turn comes again.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { messageOf } from '../../common/errors.ts';
 import type { ClientProcess } from '../../lab/client-process.ts';
 import { buildImage } from '../../lab/image.ts';
-import { NotRunnable } from '../scenario.ts';
 import { ColoPeer } from './colo-peer.ts';
 import { CurlingPeer } from './curling-peer.ts';
 import { type Peer, startProbe } from './peer.ts';
@@ -20,6 +18,8 @@ export type Kind = (typeof KINDS)[number];
 
 /** After a guest was thawed: its clock jumped, its timers run all at once. */
 const SETTLE_MS = 150;
+/** For the next experiment to begin. */
+const LINGER_MS = 1_000;
 
 interface Place {
   peer: Peer;
@@ -36,16 +36,18 @@ export function kindOf(variant: string): Kind {
 export class Rig {
   readonly #places = new Map<Kind, Place>();
   readonly #starting = new Map<Kind, Promise<Place>>();
+  #lingering: NodeJS.Timeout | undefined;
 
   /** Boots what is not there yet; a peer that does not come up says so when its turn comes. */
   async open(): Promise<void> {
+    clearTimeout(this.#lingering);
     await Promise.allSettled(KINDS.map(kind => this.#place(kind)));
     for (const kind of KINDS) this.#freeze(kind);
   }
 
   /**
    * Gives one variant the machine.
-   * @throws NotRunnable in the peer's own words
+   * @throws NotRunnable in the peer's own words; whatever else is thrown, the next try begins with a new guest
    */
   async use(variant: string): Promise<{ peer: Peer; probe: ClientProcess }> {
     const kind = kindOf(variant);
@@ -57,8 +59,7 @@ export class Rig {
       return place;
     } catch (error) {
       await this.drop(variant);
-      if (error instanceof NotRunnable) throw error;
-      throw new NotRunnable(messageOf(error));
+      throw error;
     }
   }
 
@@ -70,7 +71,16 @@ export class Rig {
     await place?.peer.close();
   }
 
+  /** Ends all guests in a moment, unless it is opened again: which experiment is the last is not known here. */
+  linger(): void {
+    for (const kind of KINDS) this.#freeze(kind);
+    clearTimeout(this.#lingering);
+    this.#lingering = setTimeout(() => void this.close().catch(() => {}), LINGER_MS);
+  }
+
+  /** Ends all guests. It may be opened again. */
   async close(): Promise<void> {
+    clearTimeout(this.#lingering);
     await Promise.allSettled(this.#starting.values());
     const places = [...this.#places.values()];
     this.#places.clear();

@@ -2,6 +2,7 @@
 import type { Scenario } from '../scenario.ts';
 import { datapath } from './datapath.ts';
 import { epoch } from './epoch.ts';
+import { peers } from './peers.ts';
 import { release } from './release.ts';
 
-export const SCENARIOS: readonly Scenario[] = [datapath, release, epoch];
+export const SCENARIOS: readonly Scenario[] = [datapath, release, epoch, peers];

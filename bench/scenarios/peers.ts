@@ -46,10 +46,23 @@ const PEERS =
   "COLO's from its QEMU's STOP and RESUME in the run, curling's from its own status since protection began. While another has its turn, QEMU's guests are frozen, and " +
   'curling protects an idle guest (about a seventh of one processor).';
 
-/** All experiments share the guests; the last one ends them. */
-let rig = new Rig();
-let ledger = new Ledger();
-const open = () => rig.open();
+/** All experiments share the guests. */
+const rig = new Rig();
+const ledger = new Ledger();
+
+const ROUNDS = { full: 3, quick: 1 };
+
+/** What experiments with guests have in common. */
+const GUESTS = {
+  async open({ signal }: RunContext) {
+    signal.throwIfAborted();
+    signal.addEventListener('abort', () => void rig.close().catch(() => {}), { once: true });
+    await rig.open();
+  },
+  async close() {
+    rig.linger();
+  },
+};
 
 async function pausesOf(peer: Awaited<ReturnType<Rig['use']>>['peer']): Promise<Values> {
   const pauses = await peer.pauses();
@@ -63,7 +76,6 @@ interface Trip {
   port: number;
   /** Messages per second. */
   rate: number;
-  rounds: { full: number; quick: number };
   durationMs: { full: number; quick: number };
 }
 
@@ -77,13 +89,13 @@ function tripExperiment(trip: Trip): Experiment {
     metrics: TRIPS,
     variants: VARIANTS,
     baseline: 'unprotected',
-    rounds: trip.rounds,
+    rounds: ROUNDS,
     seconds: {
       open: 12,
       run: seconds(trip.durationMs.full),
       quickRun: seconds(trip.durationMs.quick),
     },
-    open,
+    ...GUESTS,
     async run(variant, { quick, signal }) {
       signal.throwIfAborted();
       const { peer, probe } = await rig.use(variant);
@@ -100,8 +112,8 @@ function tripExperiment(trip: Trip): Experiment {
   };
 }
 
-const OFTEN = { rate: 100, rounds: { full: 3, quick: 1 }, durationMs: { full: 2000, quick: 400 } };
-const SELDOM = { rate: 10, rounds: { full: 3, quick: 1 }, durationMs: { full: 2000, quick: 400 } };
+const OFTEN = { rate: 100, durationMs: { full: 1500, quick: 400 } };
+const SELDOM = { rate: 10, durationMs: { full: 1600, quick: 400 } };
 const EASY = "Every reply is the request: COLO's easy case, as both of its guests say the same.";
 const HARD = "Every reply is random bytes: COLO's hard case, as its guests never say the same.";
 
@@ -136,7 +148,9 @@ const TRIP_EXPERIMENTS = [
   }),
 ];
 
-const THROUGHPUT_MS = { full: 2000, quick: 400 };
+/** After the first part, in which TCP finds its rate. */
+const THROUGHPUT_MS = { full: 1500, quick: 400 };
+const RAMP_MS = 400;
 
 const throughput: Experiment = {
   id: 'peers/throughput',
@@ -145,14 +159,14 @@ const throughput: Experiment = {
   metrics: [{ id: 'rate', title: 'throughput', unit: 'MB/s', better: 'higher' }, ...PAUSES],
   variants: VARIANTS,
   baseline: 'unprotected',
-  rounds: { full: 3, quick: 1 },
-  seconds: { open: 12, run: 2.3, quickRun: 0.8 },
-  open,
+  rounds: ROUNDS,
+  seconds: { open: 12, run: 2.2, quickRun: 1 },
+  ...GUESTS,
   async run(variant, { quick, signal }) {
     signal.throwIfAborted();
     const { peer, probe } = await rig.use(variant);
     const durationMs = quick ? THROUGHPUT_MS.quick : THROUGHPUT_MS.full;
-    const answer = await ask(probe, `bulk ${SERVICE_PORTS.bulk} ${durationMs}`);
+    const answer = await ask(probe, `bulk ${SERVICE_PORTS.bulk} ${RAMP_MS} ${durationMs}`);
     const rate = Number(answer.bytes) / Number(answer.durationMs) / 1000;
     return { rate, ...(await pausesOf(peer)) };
   },
@@ -168,12 +182,15 @@ const LEAD_GOALS: readonly Goal[] = TRIP_EXPERIMENTS.flatMap(({ id }) => {
   ];
 });
 
+/** Rounds so far, by variant. */
+const leadsTold = new Map<string, number>();
+
 const lead: Experiment = {
   id: 'peers/lead',
   title: "curling against COLO's best",
   about:
-    'Drawn from the round trips above: the median over the rounds of curling against that of whichever COLO setting ' +
-    'was the best at this percentile. Below 1: COLO is ahead.',
+    'Drawn from the round trips above, round by round: curling against whichever COLO setting was the best at this ' +
+    'percentile over all rounds. Below 1: COLO is ahead.',
   metrics: [
     { id: 'p50-more', title: 'p50, curling less COLO', unit: 'ms', better: 'lower' },
     { id: 'p90-lead', title: 'p90, COLO / curling', unit: 'x', better: 'higher' },
@@ -181,12 +198,14 @@ const lead: Experiment = {
   ],
   variants: TRIP_EXPERIMENTS.map(({ id, title }) => ({ id: id.replace('peers/', ''), title })),
   goals: LEAD_GOALS,
-  rounds: { full: 1, quick: 1 },
+  rounds: ROUNDS,
   seconds: { open: 0, run: 0, quickRun: 0 },
   async run(variant) {
-    const values = leadOf(ledger, `peers/${variant}`, COLO);
-    if (!values) throw new NotRunnable('COLO or curling did not run');
-    return values;
+    const round = leadsTold.get(variant) ?? 0;
+    leadsTold.set(variant, round + 1);
+    const values = leadOf(ledger, `peers/${variant}`, COLO, round);
+    if (!values) throw new NotRunnable(`COLO or curling was not measured in round ${round + 1}`);
+    return { ...values };
   },
 };
 
@@ -213,20 +232,15 @@ const kill: Experiment = {
     { variant: 'curling', metric: 'survived', of: 'value', min: 1 },
     { variant: 'curling', metric: 'contradicted', of: 'value', max: 0 },
   ],
-  rounds: { full: 2, quick: 1 },
+  rounds: ROUNDS,
   seconds: { open: 12, run: 9, quickRun: 3 },
-  open,
+  ...GUESTS,
   async run(variant, { quick, signal }: RunContext) {
     signal.throwIfAborted();
     const times = quick ? { beforeMs: 500, goneMs: 800 } : { beforeMs: 1000, goneMs: 3000 };
     return killOnce(rig, variant, times);
   },
-  async close() {
-    const [ended] = [rig];
-    rig = new Rig();
-    ledger = new Ledger();
-    await ended.close();
-  },
+  close: () => rig.close(),
 };
 
 export const peers: Scenario = {
