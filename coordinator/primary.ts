@@ -17,6 +17,7 @@ import type { ProxyClient } from './proxy-client.ts';
 import { checkHoldable } from './qemu/checks.ts';
 import { endColo } from './qemu/colo-migration.ts';
 import { describeGuest, type GuestDescription } from './qemu/guest-description.ts';
+import { vcpuThreads } from './qemu/guest-load.ts';
 import { dialBackup } from './replication/dial.ts';
 import type { SenderSession } from './replication/sender.ts';
 import type { Sabotage } from './sabotage.ts';
@@ -55,6 +56,7 @@ export class Primary {
   #peer: Owner | undefined;
   #watch: Watch | undefined;
   #protection: Protection | undefined;
+  #vcpuThreads: readonly number[] = [];
   #lastTaken = -1;
   #warnings: string[] = [];
 
@@ -189,6 +191,7 @@ export class Primary {
     try {
       this.#warnings = await checkHoldable(this.#qmp!);
       const guest = await describeGuest(this.#qmp!);
+      this.#vcpuThreads = await vcpuThreads(this.#qmp!);
       this.#dial(address, guest);
     } catch (error) {
       this.#modules.explain(messageOf(error));
@@ -277,6 +280,7 @@ export class Primary {
           windowMs: Math.min(500, intervalMaxMs),
           ...(mode === 'fixed' ? { intervalMs } : {}),
         },
+        vcpuThreads: this.#vcpuThreads,
       },
       {
         qmp: this.#qmp!,

@@ -23,6 +23,7 @@ import { Staging } from './checkpoint/staging.ts';
 import { Meter } from './meter.ts';
 import type { OutputGate } from './output-gate.ts';
 import { ColoSession } from './qemu/colo-session.ts';
+import { GuestLoad } from './qemu/guest-load.ts';
 import type { SenderSession } from './replication/sender.ts';
 import type { Sabotage } from './sabotage.ts';
 import { CheckpointSchedule, type ScheduleOptions } from './schedule.ts';
@@ -62,6 +63,8 @@ export interface ProtectionOptions {
   /** The epoch of the full copy; the first checkpoint is the next one. */
   epoch: number;
   schedule: ScheduleOptions;
+  /** Thread ids of the guest's vCPUs; none when they cannot be looked at. */
+  vcpuThreads: readonly number[];
 }
 
 /** Numbers of one protection; the counters only grow. */
@@ -92,6 +95,7 @@ export class Protection {
   readonly #staging: Staging;
   readonly #session: ColoSession;
   #schedule: CheckpointSchedule | undefined;
+  #load: GuestLoad | undefined;
   #phase: Phase = 'copying';
   /** The newest epoch that was begun; the one after it is open in the proxy. */
   #taken: number;
@@ -167,7 +171,9 @@ export class Protection {
   activate(): void {
     assert(this.#phase === 'waiting', 'the pair stands after its full copy');
     this.#phase = 'active';
-    this.#schedule = new CheckpointSchedule(this.#modules.clock.now(), this.#options.schedule);
+    const now = this.#modules.clock.now();
+    this.#schedule = new CheckpointSchedule(now, this.#options.schedule);
+    this.#load = new GuestLoad(this.#options.vcpuThreads, now);
     if (this.#session.state === 'requested') this.#schedule.requested();
     if (this.#pendingEpoch > this.#taken) this.#schedule.outputPending(this.#pendingEpoch);
     for (const meter of [this.figures.pause, this.figures.commit, this.figures.bytes])
@@ -207,6 +213,7 @@ export class Protection {
     if (this.#phase === 'ended') return;
     this.#phase = 'ended';
     clearTimeout(this.#timer);
+    this.#load?.close();
     await this.#session.end();
   }
 
@@ -309,8 +316,9 @@ export class Protection {
     const device = this.#device;
     this.#device = undefined;
     this.#schedule?.sealed(this.#taken);
-    this.#schedule?.resumed(now);
-    this.figures.pause.recordMs(now - this.#replyAtMs);
+    const pauseMs = now - this.#replyAtMs;
+    this.#schedule?.resumed(now, this.#load?.share(now, pauseMs));
+    this.figures.pause.recordMs(pauseMs);
     const bytes = this.#staging.counters.dataBytes - this.#bytesBefore + device.length;
     this.figures.bytes.record(bytes);
     this.figures.bytesTotal += bytes;

@@ -6,13 +6,15 @@
  * and at the latest `intervalMaxMs` after the guest last ran on. Mode `fixed`: every `intervalMs`,
  * whatever it costs the guest.
  *
- * The budget is a bucket of milliseconds in which the guest may be stopped. An eighth of what one
+ * The budget is a bucket of milliseconds of work that the guest may lose by being stopped: a pause costs its length times
+ * the share of its time in which the guest works, though never less than two fifths of its length. An idle guest loses
+ * nothing but promptness, and may be stopped more often. An eighth of what one
  * window allows can be saved up, so that a few checkpoints may follow each other closely; the rest
  * flows in evenly. Both together are exactly the window's budget. A checkpoint starts when the
  * bucket holds its predicted pause (or is full, for a pause larger than the bucket), and is charged
  * what it really took, so the bucket goes into debt by at most one pause:
  *
- *   time stopped in any windowMs ≤ pauseShareMax × windowMs + one pause
+ *   cost of the pauses in any windowMs ≤ pauseShareMax × windowMs + one pause
  *
  * This holds whatever the pauses are, because a debt is paid before the next start. It is never
  * more than one window's budget: that much is not paid off within the window anyway, and one hiccup
@@ -37,7 +39,8 @@ export interface ScheduleOptions {
    */
   intervalMaxMs?: number;
   /**
-   * The share of wall time in which the guest may be stopped, above 0 and at most 1. Default 0.2.
+   * The share of its work that the guest may lose, above 0 and at most 1. Default 0.2. The time in which it may be
+   * stopped is the same share for a guest that always works, and up to 2.5 times as much for an idle one.
    */
   pauseShareMax?: number;
   /** The time over which that share is kept. Milliseconds, default 500. */
@@ -60,6 +63,8 @@ export type Decision =
 
 /** What part of a window's budget can be saved up. */
 const BURST_FRACTION = 1 / 8;
+/** What a pause of an idle guest costs, per millisecond. */
+const COST_MIN = 0.4;
 /** The weight of the newest pause in the running mean. */
 const PAUSE_WEIGHT = 1 / 4;
 /** A bucket that lacks less than this is full enough: times come as floating point. */
@@ -87,6 +92,7 @@ export class CheckpointSchedule {
   #balanceAt: number;
   #pauseMeanMs = 0;
   #pauseLastMs = 0;
+  #costShare = 1;
   #requested = false;
   #started = false;
   #stoppedAt: number | undefined;
@@ -155,12 +161,16 @@ export class CheckpointSchedule {
     this.#requested = false;
   }
 
-  /** The guest runs on. */
-  resumed(now: number): void {
+  /**
+   * The guest runs on.
+   * @param workShare The share of its time in which the guest worked before the pause, 0 to 1.
+   */
+  resumed(now: number, workShare = 1): void {
     assert(this.#stoppedAt !== undefined, 'only a stopped guest runs on');
     const pauseMs = Math.max(0, now - this.#stoppedAt);
     this.#flow(now);
-    this.#balanceMs = Math.max(-this.#debtMaxMs, this.#balanceMs - pauseMs);
+    this.#costShare = Math.min(1, Math.max(COST_MIN, workShare));
+    this.#balanceMs = Math.max(-this.#debtMaxMs, this.#balanceMs - pauseMs * this.#costShare);
     const first = this.#pauseLastMs === 0 && this.#pauseMeanMs === 0;
     this.#pauseMeanMs += (pauseMs - this.#pauseMeanMs) * (first ? 1 : PAUSE_WEIGHT);
     this.#pauseLastMs = pauseMs;
@@ -202,7 +212,8 @@ export class CheckpointSchedule {
       return { takeNow: true, reason: 'deadline', nextAskAt: Number.POSITIVE_INFINITY };
     if (!this.#outputWaits) return { takeNow: false, reason: 'idle', nextAskAt: deadlineAt };
     this.#flow(now);
-    const lackMs = Math.min(this.predictedPauseMs, this.#capacityMs) - this.#balanceMs;
+    const costMs = this.predictedPauseMs * this.#costShare;
+    const lackMs = Math.min(costMs, this.#capacityMs) - this.#balanceMs;
     if (lackMs > EPSILON_MS) {
       const nextAskAt = Math.min(deadlineAt, now + lackMs / this.#flowShare);
       return { takeNow: false, reason: 'budget', nextAskAt };

@@ -32,6 +32,7 @@ test('a checkpoint that is due when QEMU has just gone is not taken', async t =>
       generation: 1,
       epoch: 1,
       schedule: { mode: 'output', intervalMaxMs: 60_000 },
+      vcpuThreads: [],
     },
     {
       qmp: qemu.qmp,

@@ -68,6 +68,27 @@ test('a spent budget makes output wait, and says until when', t => {
   t.is(schedule.counters.outputWaitedForBudget, 1);
 });
 
+test('a pause of an idle guest costs two fifths of its length, and of a busy one all of it', t => {
+  const askedAt = [0, 0.2, 0.7, 1].map(workShare => {
+    const schedule = new CheckpointSchedule(0);
+    schedule.requested();
+    schedule.outputPending(1);
+    t.true(schedule.decide(0).takeNow);
+    schedule.stopped(0);
+    schedule.sealed(1);
+    schedule.resumed(50, workShare);
+    schedule.requested();
+    schedule.outputPending(2);
+    const { reason, nextAskAt } = schedule.decide(50);
+    t.is(reason, 'budget');
+    t.is(schedule.decide(nextAskAt).reason, 'output');
+    return nextAskAt - 50;
+  });
+  // The pause and a bucket for the next one: 12.5 ms, which flow in at 0.175 a millisecond.
+  const waits = [0.4, 0.4, 0.7, 1].map(cost => (50 * cost) / 0.175);
+  for (const [index, wait] of waits.entries()) t.true(Math.abs(askedAt[index]! - wait) < 1e-6);
+});
+
 test('one long pause does not slow output down for many times its length', t => {
   const schedule = new CheckpointSchedule(0, { intervalMaxMs: 60_000 });
   schedule.requested();
