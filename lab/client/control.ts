@@ -23,7 +23,7 @@ export const CONTROL_PORTS = {
   streams: 1004,
 } as const;
 /** Service ports before the port base is added. */
-export const SERVICE_PORTS = { echo: 7, random: 8, sink: 9, bulk: 19 } as const;
+export const SERVICE_PORTS = { echo: 7, random: 8, sink: 9, bulk: 19, work: 21 } as const;
 
 export type ServiceName = keyof typeof CONTROL_PORTS;
 

@@ -27,6 +27,7 @@ void dirty_init(void);
 void echo_init(unsigned port_base);
 void bulk_init(unsigned port_base);
 void random_init(unsigned port_base);
+void work_init(unsigned port_base);
 
 /* For the status of streams_service. */
 void echo_count(unsigned long *connections, unsigned long *bytes);

@@ -9,8 +9,9 @@
  *   cas=IP:PORT:INTERVAL_US           as if told `start IP PORT INTERVAL_US`
  *   dirty=PAGES_PER_S:SPAN_MIB        as if told `start PAGES_PER_S SPAN_MIB`
  *
- * TCP ports: 7 echo; 8 random bytes instead (random.c); 19 and 9 bulk transfers (bulk.c); control
- * ports 1000 all, 1001 records, 1002 cas, 1003 dirty, 1004 streams (counts of echo, bulk and sink).
+ * TCP ports: 7 echo; 8 random bytes instead (random.c); 19 and 9 bulk transfers (bulk.c); 21 a fixed
+ * amount of work (work.c); control ports 1000 all, 1001 records, 1002 cas, 1003 dirty, 1004 streams
+ * (counts of echo, bulk and sink).
  *
  * Control protocol: a command is a line of words; the answer is a line of JSON, the service's
  * status after the command, or {"error":"..."}.
@@ -150,6 +151,7 @@ int main(int argc, char **argv)
     echo_init((unsigned)port_base);
     bulk_init((unsigned)port_base);
     random_init((unsigned)port_base);
+    work_init((unsigned)port_base);
     for (size_t i = 0; i < SERVICES; i++)
         net_serve((unsigned)port_base + services[i]->port, control_serve, services[i]);
     net_serve((unsigned)port_base + CONTROL_ALL_PORT, control_all_serve, NULL);
