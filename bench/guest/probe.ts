@@ -1,0 +1,147 @@
+/** Runs probe.c, which measures a guest from a process of its own, and reads its one line of JSON. */
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, readFileSync, renameSync } from 'node:fs';
+import { join } from 'node:path';
+import { CurlingError } from '../../common/errors.ts';
+import { run } from '../../common/run.ts';
+import { GUEST_ADDRESS, GUEST_MAC } from '../../lab/addresses.ts';
+import type { Lab } from '../../lab/lab.ts';
+import type { LabNode } from '../../lab/node.ts';
+import { inRepository } from '../../lab/paths.ts';
+
+const SOURCE = inRepository('bench/guest/probe.c');
+const CACHE = inRepository('build/bench-probe');
+const FLAGS = ['-O2', '-Wall', '-Wextra'];
+const COMPILE_MS_MAX = 120_000;
+/** Above every time that a run of the probe takes beyond what it was told to measure. */
+const SLACK_MS = 70_000;
+const OUTPUT_BYTES_MAX = 16 << 20;
+
+/** Messages over one connection. */
+export interface Trips {
+  sent: number;
+  received: number;
+  /** Not sent, because too many were under way. */
+  skipped: number;
+  /** Answers that were not what they must be. */
+  wrong: number;
+  /** Why the connection was lost; empty when it was not. */
+  lost: string;
+  /** The longest time without a byte from the guest, and when it began. Microseconds. */
+  silenceUs: number;
+  silenceAtUs: number;
+  tripsUs: number[];
+}
+
+export interface Transfer {
+  bytes: number;
+  us: number;
+}
+
+export interface Answer {
+  us: number;
+  text: string;
+}
+
+/**
+ * The probe's program, compiled if need be.
+ * @throws CurlingError CURLING_TOOL_MISSING, CURLING_TOOL_FAILED
+ */
+export async function buildProbe(): Promise<string> {
+  const digest = createHash('sha256').update(FLAGS.join(' ')).update(readFileSync(SOURCE));
+  const program = join(CACHE, `probe-${digest.digest('hex').slice(0, 16)}`);
+  if (existsSync(program)) return program;
+  mkdirSync(CACHE, { recursive: true });
+  const unfinished = `${program}.${process.pid}`;
+  await run('gcc', [...FLAGS, '-o', unfinished, SOURCE], { timeoutMs: COMPILE_MS_MAX });
+  renameSync(unfinished, program);
+  return program;
+}
+
+export class Probe {
+  readonly #program: string;
+  readonly #lab: Lab;
+
+  /** For the guest of a lab. @throws as buildProbe */
+  static async make(lab: Lab): Promise<Probe> {
+    return new Probe(lab, await buildProbe());
+  }
+
+  private constructor(lab: Lab, program: string) {
+    this.#lab = lab;
+    this.#program = program;
+  }
+
+  /** Messages at `rate` per second on average, for `ms`; `random`: the answers must differ from the questions. */
+  async trips(port: number, rate: number, ms: number, random = false): Promise<Trips> {
+    const kind = random ? 'random' : 'same';
+    const words = ['trips', GUEST_ADDRESS, port, rate, ms, kind];
+    return (await this.#ask(this.#lab.client, words, ms)) as Trips;
+  }
+
+  /** From the guest, for `ms`. */
+  async fetch(port: number, ms: number): Promise<Transfer> {
+    return (await this.#ask(this.#lab.client, ['fetch', GUEST_ADDRESS, port, ms], ms)) as Transfer;
+  }
+
+  /** To the guest, for `ms`; it ends when the guest's program has it all. */
+  async feed(port: number, ms: number): Promise<Transfer> {
+    return (await this.#ask(this.#lab.client, ['feed', GUEST_ADDRESS, port, ms], ms)) as Transfer;
+  }
+
+  /** Says lines to a port of the guest, one after the other. */
+  async ask(port: number, ...lines: string[]): Promise<Answer[]> {
+    const words = ['ask', GUEST_ADDRESS, port, ...lines];
+    const { answers } = (await this.#ask(this.#lab.client, words, 0)) as { answers: Answer[] };
+    return answers;
+  }
+
+  /**
+   * Watches for the guest's first frame that enters the LAN from `host`.
+   * @returns when it watches: how to wait for the frame's time, wall clock in microseconds; undefined when none comes
+   *   within `ms`
+   */
+  async firstFrame(host: string, ms: number): Promise<() => Promise<number | undefined>> {
+    let ready!: () => void;
+    const watching = new Promise<void>(resolve => {
+      ready = resolve;
+    });
+    const words = ['first', this.#lab.lan.port(host), GUEST_MAC, ms];
+    const answer = this.#ask(this.#lab.lan, words, ms, ready) as Promise<{ atUs: number }>;
+    answer.catch(() => {});
+    await Promise.race([watching, answer]);
+    return async () => (await answer).atUs || undefined;
+  }
+
+  /** The last line that the probe says. */
+  #ask(
+    node: LabNode,
+    words: readonly (string | number)[],
+    ms: number,
+    started: () => void = () => {},
+  ): Promise<unknown> {
+    const child = node.spawn(this.#program, words.map(String), {
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    const timer = setTimeout(() => child.kill('SIGKILL'), ms + SLACK_MS);
+    let said = '';
+    let complaint = '';
+    child.stdout!.setEncoding('latin1').on('data', (text: string) => {
+      said += text;
+      started();
+      if (said.length > OUTPUT_BYTES_MAX) child.kill('SIGKILL');
+    });
+    child.stderr!.setEncoding('latin1').on('data', (text: string) => {
+      complaint = (complaint + text).slice(-1000);
+    });
+    return new Promise((resolve, reject) => {
+      child.once('error', reject);
+      child.once('close', (status, signal) => {
+        clearTimeout(timer);
+        if (status === 0) return resolve(JSON.parse(said.trim().split('\n').at(-1)!));
+        const why = complaint.trim() || `ended with ${signal ?? status}`;
+        reject(new CurlingError('CURLING_TOOL_FAILED', `probe ${words[0]}: ${why}`));
+      });
+    });
+  }
+}
