@@ -14,10 +14,36 @@ export function percentile(sorted: readonly number[], share: number): number {
 export function spread(values: readonly number[]): Record<string, number> {
   if (values.length === 0) return {};
   const sorted = values.toSorted((a, b) => a - b);
+  const at = (share: number) => percentile(sorted, share);
+  return trusted({
+    ...{ count: sorted.length, p50: at(0.5), p90: at(0.9), p99: at(0.99), max: sorted.at(-1)! },
+  });
+}
+
+/** Percentiles that somebody else has counted, without those for which there were too few. */
+export function trusted(all: {
+  count: number;
+  p50: number;
+  p90: number;
+  p99: number;
+  max: number;
+}): Record<string, number> {
+  const { count, p50, p90, p99, max } = all;
+  if (count === 0) return {};
   return {
-    p50: percentile(sorted, 0.5),
-    ...(sorted.length >= ENOUGH.p90 ? { p90: percentile(sorted, 0.9) } : {}),
-    ...(sorted.length >= ENOUGH.p99 ? { p99: percentile(sorted, 0.99) } : {}),
-    max: sorted.at(-1)!,
+    p50,
+    ...(count >= ENOUGH.p90 ? { p90 } : {}),
+    ...(count >= ENOUGH.p99 ? { p99 } : {}),
+    max,
   };
+}
+
+/** `name-p50`, … of percentiles, but only those that are wanted. */
+export function named(
+  name: string,
+  from: Readonly<Record<string, number>>,
+  wanted: readonly string[],
+): Record<string, number> {
+  const entries = wanted.filter(key => from[key] !== undefined);
+  return Object.fromEntries(entries.map(key => [`${name}-${key}`, from[key]!]));
 }

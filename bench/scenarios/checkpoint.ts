@@ -1,0 +1,166 @@
+/** What a checkpoint costs the guest, and what it could cost at best. */
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { run } from '../../common/run.ts';
+import { PAGE_BYTES } from '../../coordinator/checkpoint/layout.ts';
+import { inRepository } from '../../lab/paths.ts';
+import { GuestRig, PRIMARY } from '../guest/guest-rig.ts';
+import type { NullFigures } from '../guest/null-stager.ts';
+import { named, spread, trusted } from '../guest/spread.ts';
+import type { Experiment, RunContext, Scenario, Values, Variant } from '../scenario.ts';
+
+/** From start to start. */
+const INTERVAL_MS = 25;
+/** Dirtied from one checkpoint to the next. */
+const PAGES = [0, 100, 500, 2000] as const;
+/** More than the largest number, so that no page is written twice in between. */
+const SPAN_MIB = 32;
+const PERCENTILES = ['p50', 'p90', 'p99'];
+const WAYS = { null: 'thrown away', curling: 'curling' } as const;
+type Way = keyof typeof WAYS;
+
+interface Load {
+  way: Way;
+  pages: number;
+}
+
+/** The dirty pages that were meant, and the way, of each variant. */
+const LOADS = new Map<string, Load>(
+  PAGES.flatMap(pages =>
+    (['null', 'curling'] as const).map((way): [string, Load] => [
+      `${way}-${pages}`,
+      { way, pages },
+    ]),
+  ),
+);
+
+function measureMs(quick: boolean): number {
+  return quick ? 500 : 2_500;
+}
+
+/** Through the coordinator, the proxy and the backup. */
+async function curling(rig: GuestRig, ms: number, deviceBytes: number): Promise<Values> {
+  await rig.become(`fixed-${INTERVAL_MS}`, true);
+  const [wire, before] = [await rig.wireBytes(), await rig.status()];
+  await rig.during(sleep(ms));
+  const after = await rig.status();
+  const count = after.epoch.taken - before.epoch.taken;
+  if (count === 0) throw new Error('no checkpoint was taken');
+  const wireBytes = (await rig.wireBytes()) - wire;
+  const { pauseMs, commitMs, bytesP50 } = after.checkpoint;
+  return {
+    ...named('pause', trusted(pauseMs), PERCENTILES),
+    ...named('commit', trusted(commitMs), PERCENTILES),
+    pages: Math.max(0, (bytesP50 - deviceBytes) / PAGE_BYTES),
+    wire: wireBytes / count / 1024,
+    checkpoints: pauseMs.count,
+  };
+}
+
+/** Through the null stager, which has QEMU's monitor to itself. */
+async function nullStager(rig: GuestRig, ms: number): Promise<NullFigures> {
+  await rig.withoutCoordinator();
+  const host = rig.deployment.lab.host(PRIMARY);
+  const args = [
+    ...[inRepository('build/bench/guest/null-stager.js'), '--ms', String(ms)],
+    ...['--qmp', join(host.runDir, 'qmp.sock'), '--socket', join(host.runDir, 'null.sock')],
+    ...['--interval', String(INTERVAL_MS)],
+  ];
+  const running = host.run(process.execPath, args, { timeoutMs: ms + 60_000 });
+  return JSON.parse(await rig.during(running)) as NullFigures;
+}
+
+async function thrownAway(rig: GuestRig, ms: number): Promise<Values> {
+  const figures = await nullStager(rig, ms);
+  return {
+    ...named('pause', spread(figures.pausesMs), PERCENTILES),
+    pages: spread(figures.pages).p50!,
+    checkpoints: figures.pausesMs.length,
+  };
+}
+
+function pauseExperiment(): Experiment {
+  let rig: GuestRig | undefined;
+  let deviceBytes = 0;
+  return {
+    id: 'checkpoint/pause',
+    title: 'How long the guest stands still',
+    about:
+      `A checkpoint every ${INTERVAL_MS} ms of a guest of 128 MiB that dirties so many pages in between, from REPLY ` +
+      'to LOADED. "Thrown away" is the limit: the same stream of the same QEMU, read by the same code, staged and ' +
+      'forgotten; nothing is sealed, sent or released. Pages is what a checkpoint held (median); wire is what the ' +
+      'replication interface sent for each, with everything else on that link.',
+    metrics: [
+      { id: 'pause-p50', title: 'pause p50', unit: 'ms', better: 'lower' },
+      { id: 'pause-p90', title: 'pause p90', unit: 'ms', better: 'lower' },
+      { id: 'pause-p99', title: 'pause p99', unit: 'ms', better: 'lower' },
+      { id: 'commit-p50', title: 'staged to committed p50', unit: 'ms', better: 'lower' },
+      { id: 'commit-p90', title: 'staged to committed p90', unit: 'ms', better: 'lower' },
+      { id: 'commit-p99', title: 'staged to committed p99', unit: 'ms', better: 'lower' },
+      { id: 'wire', title: 'wire', unit: 'KiB', better: 'lower' },
+      { id: 'pages', title: 'pages', unit: '', better: 'neither' },
+      { id: 'checkpoints', title: 'checkpoints', unit: '', better: 'neither' },
+    ],
+    variants: [...LOADS].map(
+      ([id, { way, pages }]): Variant => ({
+        id,
+        title: `${WAYS[way]}, ${pages} pages`,
+        x: pages,
+        series: WAYS[way],
+      }),
+    ),
+    baseline: 'null-0',
+    axis: { title: 'dirty pages per checkpoint', unit: '' },
+    rounds: { full: 3, quick: 1 },
+    seconds: { open: 8, run: 4.3, quickRun: 2.2 },
+    async open({ signal }: RunContext) {
+      rig = await GuestRig.create({ signal });
+      // Once, so that pages can be told from device state in what the coordinator counts.
+      deviceBytes = (await nullStager(rig, 1)).deviceBytes;
+    },
+    async run(variant: string, { quick }: RunContext) {
+      const { way, pages } = LOADS.get(variant)!;
+      // Before the protection begins: its full copy, and not a checkpoint, carries what comes of that.
+      await rig!.dirty((pages * 1000) / INTERVAL_MS, SPAN_MIB);
+      const ms = measureMs(quick);
+      return way === 'curling' ? curling(rig!, ms, deviceBytes) : thrownAway(rig!, ms);
+    },
+    async close() {
+      await rig?.close();
+      rig = undefined;
+    },
+  };
+}
+
+const DECODER: Experiment = {
+  id: 'checkpoint/decoder',
+  title: 'The decoder alone',
+  about:
+    'A checkpoint of 2,048 pages in memory, in pieces of 64 KiB as from a socket: decoded into staging, or copied as ' +
+    'it is (memcpy), in a process of its own.',
+  metrics: [{ id: 'speed', title: 'speed', unit: 'MB/s', better: 'higher' }],
+  variants: [
+    { id: 'copy', title: 'copied' },
+    { id: 'decode', title: 'decoded' },
+  ],
+  baseline: 'copy',
+  rounds: { full: 7, quick: 2 },
+  seconds: { open: 0, run: 1.2, quickRun: 0.7 },
+  async run(variant: string, { quick, signal }: RunContext) {
+    const program = inRepository('build/bench/guest/decoder-speed.js');
+    const args = [program, '--way', variant, '--ms', quick ? '200' : '700'];
+    const answer = run(process.execPath, args, { timeoutMs: 30_000 });
+    signal.throwIfAborted();
+    const { bytes, ms } = JSON.parse(await answer) as { bytes: number; ms: number };
+    return { speed: bytes / ms / 1000 };
+  },
+};
+
+export const CHECKPOINT: Scenario = {
+  name: 'checkpoint',
+  title: 'A checkpoint of a running guest',
+  question:
+    'How long does the guest stand still for a checkpoint, and how much of that is curling? QEMU itself stops the ' +
+    'guest, looks for dirty pages, and writes them and its devices to a socket; whoever reads them can only add to it.',
+  experiments: [pauseExperiment(), DECODER],
+};

@@ -1,0 +1,63 @@
+/** Long transfers over one TCP connection, from the guest and to it. */
+import { SERVICE_PORTS } from '../../lab/client/control.ts';
+import { GuestRig } from '../guest/guest-rig.ts';
+import { type Mode, modeTitle } from '../guest/mode.ts';
+import type { Transfer } from '../guest/probe.ts';
+import type { Experiment, RunContext, Scenario, Values } from '../scenario.ts';
+
+const MODES = ['unprotected', 'output', 'fixed-25', 'fixed-100'] as const satisfies Mode[];
+
+export function transferValues({ bytes, us }: Transfer): Values {
+  return { rate: us === 0 ? 0 : (bytes * 8) / us / 1000 };
+}
+
+function experiment(way: { id: 'out' | 'in'; title: string; about: string }): Experiment {
+  let rig: GuestRig | undefined;
+  return {
+    id: `throughput/${way.id}`,
+    title: way.title,
+    about: `${way.about} One TCP connection of the guest in QEMU (TCG), whose own speed is the unprotected rate.`,
+    metrics: [{ id: 'rate', title: 'rate', unit: 'Gbit/s', better: 'higher' }],
+    variants: MODES.map(mode => ({ id: mode, title: modeTitle(mode) })),
+    baseline: 'unprotected',
+    rounds: { full: 3, quick: 1 },
+    seconds: { open: 6, run: 2.6, quickRun: 1.6 },
+    async open({ signal }: RunContext) {
+      rig = await GuestRig.create({ signal });
+    },
+    async run(variant: string, { quick }: RunContext) {
+      await rig!.become(variant as Mode);
+      const ms = quick ? 700 : 2_000;
+      const { probe } = rig!;
+      const transfer =
+        way.id === 'out' ? probe.fetch(SERVICE_PORTS.bulk, ms) : probe.feed(SERVICE_PORTS.sink, ms);
+      return transferValues(await rig!.during(transfer));
+    },
+    async close() {
+      await rig?.close();
+      rig = undefined;
+    },
+  };
+}
+
+export const THROUGHPUT: Scenario = {
+  name: 'throughput',
+  title: 'TCP throughput of a protected guest',
+  question:
+    'Whatever a protected guest sends waits for a checkpoint, so a TCP connection has at most one window under way ' +
+    'from one checkpoint to the next, in either direction, since acknowledgements wait as well. How much is left of ' +
+    'what the guest does by itself?',
+  experiments: [
+    experiment({
+      id: 'out',
+      title: 'From the guest',
+      about: 'What a client outside reads of a program that sends a number generator.',
+    }),
+    experiment({
+      id: 'in',
+      title: 'To the guest',
+      about:
+        'What a client outside sends to a program that digests it, until that has got everything.',
+    }),
+  ],
+};
