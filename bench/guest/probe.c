@@ -9,8 +9,10 @@
  *                                              that they never march in step with checkpoints.
  *                                              `same`: each answer must be its question; `random`:
  *                                              it must not be.
- *   probe fetch IP PORT MS                     reads from the guest's bulk port
- *   probe feed IP PORT MS                      writes to the guest's sink port
+ *   probe fetch IP PORT WARM MS                reads from the guest's bulk port; for WARM ms it does
+ *                                              not count, so that TCP has opened its window
+ *   probe feed IP PORT WARM MS                 writes to the guest's sink port; counts what the
+ *                                              guest's TCP has acknowledged
  *   probe ask IP PORT LINE...                  says lines, each when the one before was answered
  *   probe first INTERFACE MAC MS               waits for the first frame from MAC that enters there
  */
@@ -19,10 +21,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/if_packet.h>
+#include <linux/tcp.h>
 #include <net/ethernet.h>
 #include <net/if.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -257,24 +259,41 @@ static bool wait_for(int fd, short events, uint64_t end_ns)
     return now < end_ns && poll(&wait, 1, (int)((end_ns - now) / NS_PER_MS) + 1) > 0;
 }
 
-static int fetch(char **word)
+/* The instant that is `text` milliseconds later. */
+static uint64_t later(uint64_t ns, const char *text)
 {
-    int fd = connect_to(word[0], word[1]);
-    uint64_t bytes = 0, start, end, now;
+    return ns + number(text, 120000) * NS_PER_MS;
+}
 
-    if (send(fd, BULK_REQUEST, strlen(BULK_REQUEST), MSG_NOSIGNAL) < 0)
-        fail("send");
-    start = now = now_ns();
-    end = start + number(word[2], 120000) * NS_PER_MS;
-    while (wait_for(fd, POLLIN, end)) {
+static int say_transfer(uint64_t bytes, uint64_t ns)
+{
+    printf("{\"bytes\":%lu,\"us\":%lu}\n", bytes, ns / 1000);
+    return 0;
+}
+
+/* Until `end_ns`; returns the bytes read. */
+static uint64_t read_until(int fd, uint64_t end_ns)
+{
+    uint64_t bytes = 0;
+
+    while (wait_for(fd, POLLIN, end_ns)) {
         ssize_t got = recv(fd, block, sizeof block, 0);
         if (got == 0 || (got < 0 && errno != EAGAIN))
             fail("the guest ended the transfer");
         bytes += got > 0 ? (uint64_t)got : 0;
     }
-    now = now_ns();
-    printf("{\"bytes\":%lu,\"us\":%lu}\n", bytes, (now - start) / 1000);
-    return 0;
+    return bytes;
+}
+
+static int fetch(char **word)
+{
+    int fd = connect_to(word[0], word[1]);
+
+    if (send(fd, BULK_REQUEST, strlen(BULK_REQUEST), MSG_NOSIGNAL) < 0)
+        fail("send");
+    read_until(fd, later(now_ns(), word[2]));
+    uint64_t start = now_ns(), bytes = read_until(fd, later(start, word[3]));
+    return say_transfer(bytes, now_ns() - start);
 }
 
 /* Reads a line, without its end, into `block`. */
@@ -300,31 +319,49 @@ static void read_line(int fd, uint64_t end_ns)
     }
 }
 
-/* The time counts until the guest's program has said that it has got everything. */
-static int feed(char **word)
+/* Until `end_ns`; returns the bytes written. */
+static uint64_t write_until(int fd, uint64_t end_ns)
 {
-    int fd = connect_to(word[0], word[1]);
-    uint64_t bytes = 0, start = now_ns(), end = start + number(word[2], 120000) * NS_PER_MS;
+    uint64_t bytes = 0;
 
-    memset(block, 'x', sizeof block);
-    while (wait_for(fd, POLLOUT, end)) {
+    while (wait_for(fd, POLLOUT, end_ns)) {
         ssize_t wrote = send(fd, block, sizeof block, MSG_NOSIGNAL);
         if (wrote < 0 && errno != EAGAIN)
             fail("send");
         bytes += wrote > 0 ? (uint64_t)wrote : 0;
     }
-    shutdown(fd, SHUT_WR);
-    read_line(fd, now_ns() + ASK_MS_MAX * NS_PER_MS);
-    uint64_t us = (now_ns() - start) / 1000;
-    if (strtoull((char *)block, NULL, 10) != bytes) {
-        fprintf(stderr, "probe: sent %lu bytes, the guest says %s\n", bytes, (char *)block);
-        return 1;
-    }
-    printf("{\"bytes\":%lu,\"us\":%lu}\n", bytes, us);
-    return 0;
+    return bytes;
 }
 
-/* The guest answers with words or JSON without control characters; quotes are doubled by us. */
+static uint64_t acknowledged(int fd)
+{
+    struct tcp_info info = {0};
+    socklen_t size = sizeof info;
+
+    if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) < 0)
+        fail("TCP_INFO");
+    return info.tcpi_bytes_acked;
+}
+
+static int feed(char **word)
+{
+    int fd = connect_to(word[0], word[1]);
+
+    memset(block, 'x', sizeof block);
+    uint64_t wrote = write_until(fd, later(now_ns(), word[2]));
+    uint64_t start = now_ns(), before = acknowledged(fd);
+    wrote += write_until(fd, later(start, word[3]));
+    uint64_t bytes = acknowledged(fd) - before, ns = now_ns() - start;
+    shutdown(fd, SHUT_WR);
+    read_line(fd, now_ns() + ASK_MS_MAX * NS_PER_MS);
+    if (strtoull((char *)block, NULL, 10) != wrote) {
+        fprintf(stderr, "probe: sent %lu bytes, the guest says %s\n", wrote, (char *)block);
+        return 1;
+    }
+    return say_transfer(bytes, ns);
+}
+
+/* The guest answers with words or JSON; they become strings of JSON. */
 static int ask(int count, char **word)
 {
     int fd = connect_to(word[0], word[1]);
@@ -398,9 +435,9 @@ int main(int count, char **word)
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (count == 7 && strcmp(word[1], "trips") == 0)
         return trips_run(word + 2);
-    if (count == 5 && strcmp(word[1], "fetch") == 0)
+    if (count == 6 && strcmp(word[1], "fetch") == 0)
         return fetch(word + 2);
-    if (count == 5 && strcmp(word[1], "feed") == 0)
+    if (count == 6 && strcmp(word[1], "feed") == 0)
         return feed(word + 2);
     if (count >= 5 && strcmp(word[1], "ask") == 0)
         return ask(count - 2, word + 2);

@@ -79,14 +79,15 @@ export class Probe {
     return (await this.#ask(this.#lab.client, words, ms)) as Trips;
   }
 
-  /** From the guest, for `ms`. */
-  async fetch(port: number, ms: number): Promise<Transfer> {
-    return (await this.#ask(this.#lab.client, ['fetch', GUEST_ADDRESS, port, ms], ms)) as Transfer;
-  }
-
-  /** To the guest, for `ms`; it ends when the guest's program has it all. */
-  async feed(port: number, ms: number): Promise<Transfer> {
-    return (await this.#ask(this.#lab.client, ['feed', GUEST_ADDRESS, port, ms], ms)) as Transfer;
+  /** From the guest (`fetch`) or to it (`feed`), for `ms`, after `warmMs` that do not count. */
+  async transfer(
+    way: 'fetch' | 'feed',
+    port: number,
+    warmMs: number,
+    ms: number,
+  ): Promise<Transfer> {
+    const words = [way, GUEST_ADDRESS, port, warmMs, ms];
+    return (await this.#ask(this.#lab.client, words, warmMs + ms)) as Transfer;
   }
 
   /** Says lines to a port of the guest, one after the other. */

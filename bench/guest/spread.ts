@@ -47,3 +47,12 @@ export function named(
   const entries = wanted.filter(key => from[key] !== undefined);
   return Object.fromEntries(entries.map(key => [`${name}-${key}`, from[key]!]));
 }
+
+/** Of at least one value. */
+export function median(values: readonly number[]): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  const middle = sorted.length / 2;
+  return Number.isInteger(middle)
+    ? (sorted[middle - 1]! + sorted[middle]!) / 2
+    : sorted[Math.floor(middle)]!;
+}
