@@ -1,8 +1,25 @@
 /** Every scenario, in the order in which `npm run bench` runs them. */
 import type { Scenario } from '../scenario.ts';
+import { CHECKPOINT } from './checkpoint.ts';
 import { datapath } from './datapath.ts';
 import { epoch } from './epoch.ts';
+import { FAILOVER } from './failover.ts';
+import { GROWTH } from './growth.ts';
 import { peers } from './peers.ts';
 import { release } from './release.ts';
+import { ROUND_TRIP } from './round-trip.ts';
+import { SLOWDOWN } from './slowdown.ts';
+import { THROUGHPUT } from './throughput.ts';
 
-export const SCENARIOS: readonly Scenario[] = [datapath, release, epoch, peers];
+export const SCENARIOS: readonly Scenario[] = [
+  datapath,
+  release,
+  epoch,
+  CHECKPOINT,
+  ROUND_TRIP,
+  THROUGHPUT,
+  SLOWDOWN,
+  FAILOVER,
+  peers,
+  GROWTH,
+];

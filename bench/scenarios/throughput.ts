@@ -21,13 +21,13 @@ function experiment(way: { id: 'out' | 'in'; title: string; about: string }): Ex
     variants: MODES.map(mode => ({ id: mode, title: modeTitle(mode) })),
     baseline: 'unprotected',
     rounds: { full: 2, quick: 1 },
-    seconds: { open: 6, run: 4.5, quickRun: 2 },
+    seconds: { open: 6, run: 3, quickRun: 2 },
     async open({ signal }: RunContext) {
       rig = await GuestRig.create({ signal });
     },
     async run(variant: string, { quick }: RunContext) {
       await rig!.become(variant as Mode);
-      const [warmMs, ms] = quick ? [400, 600] : [1_000, 2_500];
+      const [warmMs, ms] = quick ? [400, 600] : [700, 1_500];
       const { probe } = rig!;
       const transfer =
         way.id === 'out'
