@@ -2,6 +2,7 @@
 
 /** @throws the signal's reason as soon as it is aborted; else as `work` */
 export async function unlessAborted<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
+  work.catch(() => {}); // Nobody waits for it any more, once it was given up.
   signal.throwIfAborted();
   let aborted = () => {};
   const end = new Promise<never>((_, reject) => {

@@ -1,6 +1,6 @@
 /*
  * What measures a guest from outside, as a small process of its own: nothing of the harness shares
- * its event loop. Every answer is one line of JSON on stdout; times are whole microseconds, of the
+ * its event loop. Every result is one line of JSON, the last one on stdout; times are whole microseconds, of the
  * monotonic clock, and where they say "at", of the wall clock.
  *
  *   probe trips IP PORT RATE MS same|random    messages of 64 bytes for MS, RATE per second on
@@ -8,7 +8,7 @@
  *                                              are under way, and the intervals vary by half, so
  *                                              that they never march in step with checkpoints.
  *                                              `same`: each answer must be its question; `random`:
- *                                              it must not be.
+ *                                              it must not be. SIGTERM ends it before its time.
  *   probe fetch IP PORT WARM MS                reads from the guest's bulk port; for WARM ms it does
  *                                              not count, so that TCP has opened its window
  *   probe feed IP PORT WARM MS                 writes to the guest's sink port; counts what the
@@ -53,6 +53,7 @@
 #define BULK_REQUEST "1000000000000 1\n"
 
 static uint8_t block[BLOCK_BYTES];
+static volatile sig_atomic_t ended;
 
 static uint64_t clock_ns(clockid_t clock)
 {
@@ -83,6 +84,13 @@ static uint64_t number(const char *text, uint64_t max)
         exit(2);
     }
     return value;
+}
+
+/* What follows is the result. */
+static void say_ready(void)
+{
+    puts("{\"ready\":true}");
+    fflush(stdout);
 }
 
 /* xorshift64* */
@@ -204,6 +212,13 @@ static void trips_receive(void)
     trips.received++;
 }
 
+static void on_term(int unused)
+{
+    (void)unused;
+    ended = 1;
+}
+
+/* A signal between the test of `ended` and the wait is noticed at the next message. */
 static void wait_until(uint64_t due_ns)
 {
     uint64_t now = now_ns(), left = due_ns > now ? due_ns - now : 0;
@@ -225,10 +240,12 @@ static int trips_run(char **word)
     uint64_t rate = number(word[2], 100000), random = (uint64_t)getpid() | 1;
     uint64_t mean = NS_PER_S / (rate ? rate : 1), last;
 
+    signal(SIGTERM, on_term);
     trips.random = strcmp(word[4], "random") == 0;
     trips.fd = connect_to(word[0], word[1]);
+    say_ready();
     uint64_t due = now_ns(), end = due + number(word[3], 120000) * NS_PER_MS;
-    while (!trips.lost && now_ns() < end) {
+    while (!trips.lost && !ended && now_ns() < end) {
         if (now_ns() >= due) {
             trips_send();
             due += mean / 2 + next_random(&random) % (mean + 1);
@@ -402,8 +419,7 @@ static int first_frame(char **word)
         fd < 0 || setsockopt(fd, SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof on) < 0 ||
         bind(fd, (struct sockaddr *)&address, sizeof address) < 0)
         fail(word[0]);
-    puts("{\"ready\":true}");
-    fflush(stdout);
+    say_ready();
     while (wait_for(fd, POLLIN, end)) {
         char control[256];
         struct sockaddr_ll from;

@@ -1,4 +1,5 @@
 /** Runs probe.c, which measures a guest from a process of its own, and reads its one line of JSON. */
+import type { ChildProcess } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
@@ -16,6 +17,9 @@ const COMPILE_MS_MAX = 120_000;
 /** Above every time that a run of the probe takes beyond what it was told to measure. */
 const SLACK_MS = 70_000;
 const OUTPUT_BYTES_MAX = 16 << 20;
+const DURING_MS_MAX = 60_000;
+
+type Words = readonly (string | number)[];
 
 /** Messages over one connection. */
 export interface Trips {
@@ -79,6 +83,26 @@ export class Probe {
     return (await this.#ask(this.#lab.client, words, ms)) as Trips;
   }
 
+  /** The same as long as `work` goes on, at most a minute; resolves when it has ended and all is answered. */
+  async tripsDuring<T>(port: number, rate: number, work: () => Promise<T>): Promise<[T, Trips]> {
+    const words = ['trips', GUEST_ADDRESS, port, rate, DURING_MS_MAX, 'same'];
+    const child = this.#spawn(this.#lab.client, words);
+    let ready!: () => void;
+    const connected = new Promise<void>(resolve => {
+      ready = resolve;
+    });
+    const answer = this.#answer(child, words, DURING_MS_MAX, ready);
+    answer.catch(() => {});
+    try {
+      await Promise.race([connected, answer]);
+      const result = await work();
+      child.kill('SIGTERM');
+      return [result, (await answer) as Trips];
+    } finally {
+      child.kill('SIGTERM');
+    }
+  }
+
   /** From the guest (`fetch`) or to it (`feed`), for `ms`, after `warmMs` that do not count. */
   async transfer(
     way: 'fetch' | 'feed',
@@ -114,16 +138,21 @@ export class Probe {
     return async () => (await answer).atUs || undefined;
   }
 
+  #ask(node: LabNode, words: Words, ms: number, started: () => void = () => {}): Promise<unknown> {
+    return this.#answer(this.#spawn(node, words), words, ms, started);
+  }
+
+  #spawn(node: LabNode, words: Words): ChildProcess {
+    return node.spawn(this.#program, words.map(String), { stdio: ['ignore', 'pipe', 'pipe'] });
+  }
+
   /** The last line that the probe says. */
-  #ask(
-    node: LabNode,
-    words: readonly (string | number)[],
+  #answer(
+    child: ChildProcess,
+    words: Words,
     ms: number,
     started: () => void = () => {},
   ): Promise<unknown> {
-    const child = node.spawn(this.#program, words.map(String), {
-      stdio: ['ignore', 'pipe', 'pipe'],
-    });
     const timer = setTimeout(() => child.kill('SIGKILL'), ms + SLACK_MS);
     let said = '';
     let complaint = '';

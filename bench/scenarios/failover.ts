@@ -52,7 +52,7 @@ function experiment({ id, silently, mebibytes, title, full, quick }: Death): Exp
         rig = undefined;
       }
       rig ??= await FailoverRig.create(signal, mebibytes);
-      const ms = quick ? 1_500 : 2_500;
+      const ms = quick ? 1_200 : 2_500;
       const values = killValues(await rig.kill({ silently, rate: RATE, beforeMs: 300, ms }));
       return Object.fromEntries(
         Object.entries(values).filter(([, value]) => Number.isFinite(value)),

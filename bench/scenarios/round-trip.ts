@@ -36,7 +36,7 @@ export function tripValues(trips: Trips): Values {
 
 /** A few at the lowest rate, thousands at the highest. */
 export function durationMs(rate: number, quick: boolean): number {
-  if (rate === 1) return quick ? 1_600 : 5_000;
+  if (rate === 1) return quick ? 1_200 : 5_000;
   return quick ? 500 : 2_000;
 }
 

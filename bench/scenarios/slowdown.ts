@@ -16,8 +16,6 @@ const SERIES = {
 type SeriesId = keyof typeof SERIES;
 
 const CALIBRATION_ROUNDS = 20_000_000;
-/** Longer than any run takes: the echo ends with it. */
-const ECHO_MS_SPARE = 200;
 
 /** So many steps, of so many rounds of the number generator and one page written each. */
 export interface Work {
@@ -46,10 +44,11 @@ async function timed(probe: Probe, work: Work): Promise<number> {
 }
 
 /** The work, while somebody else asks for echoes; those are no part of the result. */
-async function underEcho(rig: GuestRig, work: Work, rate: number, ms: number): Promise<number> {
-  if (rate === 0) return rig.during(timed(rig.probe, work));
-  const echo = rig.probe.trips(SERVICE_PORTS.echo, rate, ms + ECHO_MS_SPARE);
-  const [workMs, trips] = await rig.during(Promise.all([timed(rig.probe, work), echo]));
+async function underEcho(rig: GuestRig, work: Work, rate: number): Promise<number> {
+  const { probe } = rig;
+  if (rate === 0) return rig.during(timed(probe, work));
+  const both = probe.tripsDuring(SERVICE_PORTS.echo, rate, () => timed(probe, work));
+  const [workMs, trips] = await rig.during(both);
   if (trips.lost) throw new Error(`the connection to the guest was lost: ${trips.lost}`);
   return workMs;
 }
@@ -102,10 +101,10 @@ function experiment(): Experiment {
       const ms = quick ? 250 : 1_000;
       const work = workOf(ms, roundsPerMs, rate);
       await rig!.become('unprotected');
-      const unprotectedMs = await underEcho(rig!, work, echoRate, ms);
+      const unprotectedMs = await underEcho(rig!, work, echoRate);
       await rig!.become(mode);
       const [before, startMs] = [await rig!.status(), performance.now()];
-      const protectedMs = await underEcho(rig!, work, echoRate, ms);
+      const protectedMs = await underEcho(rig!, work, echoRate);
       const seconds = (performance.now() - startMs) / 1000;
       return {
         slowdown: protectedMs / unprotectedMs,

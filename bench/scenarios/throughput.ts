@@ -1,8 +1,10 @@
 /** Long transfers over one TCP connection, from the guest and to it. */
+import type { CoordinatorStatus } from '../../coordinator/status.ts';
 import { SERVICE_PORTS } from '../../lab/client/control.ts';
 import { GuestRig } from '../guest/guest-rig.ts';
 import { type Mode, modeTitle } from '../guest/mode.ts';
 import type { Transfer } from '../guest/probe.ts';
+import { named, trusted } from '../guest/spread.ts';
 import type { Experiment, RunContext, Scenario, Values } from '../scenario.ts';
 
 const MODES = ['unprotected', 'output', 'fixed-25', 'fixed-100'] as const satisfies Mode[];
@@ -11,13 +13,30 @@ export function transferValues({ bytes, us }: Transfer): Values {
   return { rate: us === 0 ? 0 : (bytes * 8) / us / 1000 };
 }
 
+/** Checkpoints between two answers of a coordinator; nothing while there are none. */
+export function checkpointValues(
+  before: CoordinatorStatus,
+  after: CoordinatorStatus,
+  seconds: number,
+): Values {
+  if (!after.protected) return {};
+  return {
+    checkpoints: (after.epoch.taken - before.epoch.taken) / seconds,
+    ...named('pause', trusted(after.checkpoint.pauseMs), ['p50']),
+  };
+}
+
 function experiment(way: { id: 'out' | 'in'; title: string; about: string }): Experiment {
   let rig: GuestRig | undefined;
   return {
     id: `throughput/${way.id}`,
     title: way.title,
     about: `${way.about} One TCP connection of the guest in QEMU (TCG), whose own speed is the unprotected rate; the first part of it does not count.`,
-    metrics: [{ id: 'rate', title: 'rate', unit: 'Gbit/s', better: 'higher' }],
+    metrics: [
+      { id: 'rate', title: 'rate', unit: 'Gbit/s', better: 'higher' },
+      { id: 'checkpoints', title: 'checkpoints', unit: '1/s', better: 'neither' },
+      { id: 'pause-p50', title: 'pause p50', unit: 'ms', better: 'lower' },
+    ],
     variants: MODES.map(mode => ({ id: mode, title: modeTitle(mode) })),
     baseline: 'unprotected',
     rounds: { full: 2, quick: 1 },
@@ -27,13 +46,16 @@ function experiment(way: { id: 'out' | 'in'; title: string; about: string }): Ex
     },
     async run(variant: string, { quick }: RunContext) {
       await rig!.become(variant as Mode);
-      const [warmMs, ms] = quick ? [400, 600] : [700, 1_500];
+      const [warmMs, ms] = quick ? [500, 400] : [700, 1_500];
       const { probe } = rig!;
-      const transfer =
+      const transfer = () =>
         way.id === 'out'
           ? probe.transfer('fetch', SERVICE_PORTS.bulk, warmMs, ms)
           : probe.transfer('feed', SERVICE_PORTS.sink, warmMs, ms);
-      return transferValues(await rig!.during(transfer));
+      const [before, startMs] = [await rig!.status(), performance.now()];
+      const values = transferValues(await rig!.during(transfer()));
+      const seconds = (performance.now() - startMs) / 1000;
+      return { ...values, ...checkpointValues(before, await rig!.status(), seconds) };
     },
     async close() {
       await rig?.close();
