@@ -5,6 +5,7 @@ import { run } from '../../common/run.ts';
 import { PAGE_BYTES } from '../../coordinator/checkpoint/layout.ts';
 import { inRepository } from '../../lab/paths.ts';
 import { GuestRig, PRIMARY } from '../guest/guest-rig.ts';
+import { Keeper, made } from '../guest/keeper.ts';
 import type { NullFigures } from '../guest/null-stager.ts';
 import { named, spread, trusted } from '../guest/spread.ts';
 import type { Experiment, RunContext, Scenario, Values, Variant } from '../scenario.ts';
@@ -80,8 +81,14 @@ async function thrownAway(rig: GuestRig, ms: number): Promise<Values> {
 }
 
 function pauseExperiment(): Experiment {
-  let rig: GuestRig | undefined;
   let deviceBytes = 0;
+  const keeper = new Keeper(async signal =>
+    made(await GuestRig.create({ signal }), async rig => {
+      // Once, so that pages can be told from device state in what the coordinator counts.
+      deviceBytes = (await nullStager(rig, 1)).deviceBytes;
+      return rig;
+    }),
+  );
   return {
     id: 'checkpoint/pause',
     title: 'How long the guest stands still',
@@ -114,21 +121,18 @@ function pauseExperiment(): Experiment {
     rounds: { full: 3, quick: 1 },
     seconds: { open: 8, run: 4.3, quickRun: 2.2 },
     async open({ signal }: RunContext) {
-      rig = await GuestRig.create({ signal });
-      // Once, so that pages can be told from device state in what the coordinator counts.
-      deviceBytes = (await nullStager(rig, 1)).deviceBytes;
+      await keeper.open(signal);
     },
-    async run(variant: string, { quick }: RunContext) {
+    run(variant: string, { quick, signal }: RunContext) {
       const { way, pages } = LOADS.get(variant)!;
-      // Before the protection begins: its full copy, and not a checkpoint, carries what comes of that.
-      await rig!.dirty((pages * 1000) / INTERVAL_MS, SPAN_MIB);
       const ms = measureMs(quick);
-      return way === 'curling' ? curling(rig!, ms, deviceBytes) : thrownAway(rig!, ms);
+      return keeper.use(signal, async rig => {
+        // Before the protection begins: its full copy, and not a checkpoint, carries what comes of that.
+        await rig.dirty((pages * 1000) / INTERVAL_MS, SPAN_MIB);
+        return way === 'curling' ? curling(rig, ms, deviceBytes) : thrownAway(rig, ms);
+      });
     },
-    async close() {
-      await rig?.close();
-      rig = undefined;
-    },
+    close: () => keeper.close(),
   };
 }
 

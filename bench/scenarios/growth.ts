@@ -2,6 +2,7 @@
 import { SERVICE_PORTS } from '../../lab/client/control.ts';
 import { cpuOf, cpuPerSecond } from '../guest/cpu.ts';
 import { GuestRig } from '../guest/guest-rig.ts';
+import { Keeper } from '../guest/keeper.ts';
 import { median, named, spread, trusted } from '../guest/spread.ts';
 import type { Experiment, Metric, RunContext, Scenario, Values } from '../scenario.ts';
 
@@ -15,6 +16,7 @@ const METRICS: readonly Metric[] = [
   { id: 'echo-p90', title: 'echo p90', unit: 'ms', better: 'lower' },
   { id: 'primary-cpu', title: 'CPU, primary', unit: '%', better: 'lower' },
   { id: 'backup-cpu', title: 'CPU, backup', unit: '%', better: 'lower' },
+  { id: 'cpu-each', title: 'CPU, one checkpoint', unit: 'ms', better: 'lower' },
   { id: 'checkpoints', title: 'checkpoints', unit: '1/s', better: 'neither' },
 ];
 
@@ -31,11 +33,14 @@ async function measure(rig: GuestRig, ms: number): Promise<Values> {
     const { coordinator, proxy } = cpuPerSecond(cpuBefore[host]!, cpuAfter[host]!, seconds);
     return (coordinator + proxy) / 10;
   };
+  const checkpoints = after.epoch.taken - before.epoch.taken;
+  const usedMs = (percent(0) + percent(1)) * 10 * seconds;
   return {
+    ...(checkpoints > 0 ? { 'cpu-each': usedMs / checkpoints } : {}),
     ...named('pause', trusted(after.checkpoint.pauseMs), ['p50']),
     ...named('echo', spread(trips.tripsUs.map(us => us / 1000)), ['p50', 'p90']),
     ...{ 'primary-cpu': percent(0), 'backup-cpu': percent(1) },
-    checkpoints: (after.epoch.taken - before.epoch.taken) / seconds,
+    checkpoints: checkpoints / seconds,
   };
 }
 
@@ -45,13 +50,23 @@ export function together(each: readonly Values[]): Values {
   return Object.fromEntries(ids.map(id => [id, median(each.map(values => values[id]!))]));
 }
 
-/** Makes one after the other: booting all at once only makes each wait for all. */
-async function createAll(sizes: readonly number[], signal: AbortSignal, rigs: GuestRig[]) {
-  for (const mebibytes of sizes) rigs.push(await GuestRig.create({ signal, mebibytes }));
+function keepersOf(sizes: readonly number[]): Keeper<GuestRig>[] {
+  return sizes.map(mebibytes => new Keeper(signal => GuestRig.create({ signal, mebibytes })));
 }
 
-async function closeAll(rigs: GuestRig[]): Promise<void> {
-  await Promise.all(rigs.splice(0).map(rig => rig.close()));
+/** One after the other: booting all at once only makes each wait for all. */
+async function openAll(keepers: readonly Keeper<GuestRig>[], signal: AbortSignal): Promise<void> {
+  for (const keeper of keepers) await keeper.open(signal);
+}
+
+async function closeAll(keepers: readonly Keeper<GuestRig>[]): Promise<void> {
+  await Promise.all(keepers.map(keeper => keeper.close()));
+}
+
+/** The results when all have ended. @throws the first error, but not before that either */
+async function everyOne<R>(works: readonly Promise<R>[]): Promise<R[]> {
+  await Promise.allSettled(works);
+  return Promise.all(works);
 }
 
 function durationMs(quick: boolean): number {
@@ -59,7 +74,7 @@ function durationMs(quick: boolean): number {
 }
 
 function machines(): Experiment {
-  const rigs: GuestRig[] = [];
+  const keepers = keepersOf(new Array(Math.max(...MACHINES)).fill(128));
   return {
     id: 'growth/machines',
     title: 'Protected machines at once',
@@ -78,21 +93,22 @@ function machines(): Experiment {
     axis: { title: 'protected machines', unit: '' },
     rounds: { full: 3, quick: 1 },
     seconds: { open: 22, run: 4, quickRun: 2.5 },
-    open: ({ signal }: RunContext) =>
-      createAll(new Array(Math.max(...MACHINES)).fill(128), signal, rigs),
-    async run(variant: string, { quick }: RunContext) {
+    open: ({ signal }: RunContext) => openAll(keepers, signal),
+    async run(variant: string, { quick, signal }: RunContext) {
       const count = Number(variant.slice('machines-'.length));
-      const taking = rigs.slice(0, count);
-      await Promise.all(rigs.slice(count).map(rig => rig.become('unprotected')));
-      await Promise.all(taking.map(rig => rig.become('output', true)));
-      return together(await Promise.all(taking.map(rig => measure(rig, durationMs(quick)))));
+      const all = <R>(some: readonly Keeper<GuestRig>[], work: (rig: GuestRig) => Promise<R>) =>
+        everyOne(some.map(keeper => keeper.use(signal, work)));
+      const taking = keepers.slice(0, count);
+      await all(keepers.slice(count), rig => rig.become('unprotected'));
+      await all(taking, rig => rig.become('output', true));
+      return together(await all(taking, rig => measure(rig, durationMs(quick))));
     },
-    close: () => closeAll(rigs),
+    close: () => closeAll(keepers),
   };
 }
 
 function memory(): Experiment {
-  const rigs: GuestRig[] = [];
+  const keepers = keepersOf(MEBIBYTES);
   return {
     id: 'growth/memory',
     title: 'Memory of the guest',
@@ -110,19 +126,19 @@ function memory(): Experiment {
     axis: { title: 'memory (MiB)', unit: '', logarithmic: true },
     rounds: { full: 2, quick: 1 },
     seconds: { open: 25, run: 5.5, quickRun: 4 },
-    open: ({ signal }: RunContext) => createAll(MEBIBYTES, signal, rigs),
-    async run(variant: string, { quick }: RunContext) {
-      const rig = rigs[MEBIBYTES.findIndex(size => variant === `mib-${size}`)]!;
-      const startMs = performance.now();
-      await rig.become('output', true);
-      const protect = (performance.now() - startMs) / 1000;
-      try {
-        return { ...(await measure(rig, durationMs(quick))), protect };
-      } finally {
+    open: ({ signal }: RunContext) => openAll(keepers, signal),
+    run(variant: string, { quick, signal }: RunContext) {
+      const keeper = keepers[MEBIBYTES.findIndex(size => variant === `mib-${size}`)]!;
+      return keeper.use(signal, async rig => {
+        const startMs = performance.now();
+        await rig.become('output', true);
+        const protect = (performance.now() - startMs) / 1000;
+        const values = await measure(rig, durationMs(quick));
         await rig.become('unprotected');
-      }
+        return { ...values, protect };
+      });
     },
-    close: () => closeAll(rigs),
+    close: () => closeAll(keepers),
   };
 }
 

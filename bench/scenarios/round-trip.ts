@@ -1,6 +1,7 @@
 /** How long a reply takes, at several rates, under each schedule. */
 import { SERVICE_PORTS } from '../../lab/client/control.ts';
 import { GuestRig } from '../guest/guest-rig.ts';
+import { Keeper } from '../guest/keeper.ts';
 import { type Mode, modeTitle } from '../guest/mode.ts';
 import type { Trips } from '../guest/probe.ts';
 import { spread } from '../guest/spread.ts';
@@ -50,7 +51,7 @@ interface Question {
 
 function experiment(question: Question): Experiment {
   const { rates, random } = question;
-  let rig: GuestRig | undefined;
+  const keeper = new Keeper(signal => GuestRig.create({ signal }));
   const loads = new Map<string, Load>();
   // Grouped by mode: changing it takes about a second.
   for (const mode of MODES)
@@ -74,20 +75,18 @@ function experiment(question: Question): Experiment {
     rounds: { full: random ? 3 : 4, quick: 1 },
     seconds: { open: 7, run: 3.2, quickRun: 1.2 },
     async open({ signal }: RunContext) {
-      rig = await GuestRig.create({ signal });
+      await keeper.open(signal);
     },
-    async run(variant: string, { quick }: RunContext) {
+    run(variant: string, { quick, signal }: RunContext) {
       const { mode, rate } = loads.get(variant)!;
-      await rig!.become(mode);
       const port = random ? SERVICE_PORTS.random : SERVICE_PORTS.echo;
-      return tripValues(
-        await rig!.during(rig!.probe.trips(port, rate, durationMs(rate, quick), random)),
-      );
+      return keeper.use(signal, async rig => {
+        await rig.become(mode);
+        const trips = rig.probe.trips(port, rate, durationMs(rate, quick), random);
+        return tripValues(await rig.during(trips));
+      });
     },
-    async close() {
-      await rig?.close();
-      rig = undefined;
-    },
+    close: () => keeper.close(),
   };
 }
 

@@ -3,6 +3,7 @@
 import type { CoordinatorStatus } from '../../coordinator/status.ts';
 import { SERVICE_PORTS } from '../../lab/client/control.ts';
 import { GuestRig } from '../guest/guest-rig.ts';
+import { Keeper, made } from '../guest/keeper.ts';
 import type { Mode } from '../guest/mode.ts';
 import type { Probe } from '../guest/probe.ts';
 import type { Experiment, RunContext, Scenario, Variant } from '../scenario.ts';
@@ -43,6 +44,14 @@ async function timed(probe: Probe, work: Work): Promise<number> {
   return answer!.us / 1000;
 }
 
+/** Rounds of the number generator that the guest does per millisecond. */
+async function calibrate(probe: Probe): Promise<number> {
+  const work = { steps: 1, rounds: CALIBRATION_ROUNDS, writes: true };
+  // The first one makes the memory.
+  await timed(probe, { ...work, rounds: 1 });
+  return CALIBRATION_ROUNDS / (await timed(probe, work));
+}
+
 /** The work, while somebody else asks for echoes; those are no part of the result. */
 async function underEcho(rig: GuestRig, work: Work, rate: number): Promise<number> {
   const { probe } = rig;
@@ -58,8 +67,13 @@ function checkpointsBetween(before: CoordinatorStatus, after: CoordinatorStatus)
 }
 
 function experiment(): Experiment {
-  let rig: GuestRig | undefined;
   let roundsPerMs = 0;
+  const keeper = new Keeper(async signal =>
+    made(await GuestRig.create({ signal }), async rig => {
+      roundsPerMs = await rig.during(calibrate(rig.probe));
+      return rig;
+    }),
+  );
   const loads = new Map<string, { series: SeriesId; rate: number }>();
   for (const series of Object.keys(SERIES) as SeriesId[])
     for (const rate of RATES) loads.set(`${series}-${rate}`, { series, rate });
@@ -89,34 +103,28 @@ function experiment(): Experiment {
     rounds: { full: 4, quick: 1 },
     seconds: { open: 7, run: 4.2, quickRun: 2 },
     async open({ signal }: RunContext) {
-      rig = await GuestRig.create({ signal });
-      const work = { steps: 1, rounds: CALIBRATION_ROUNDS, writes: true };
-      // The first one makes the memory.
-      await timed(rig.probe, { ...work, rounds: 1 });
-      roundsPerMs = CALIBRATION_ROUNDS / (await timed(rig.probe, work));
+      await keeper.open(signal);
     },
-    async run(variant: string, { quick }: RunContext) {
+    run(variant: string, { quick, signal }: RunContext) {
       const { series, rate } = loads.get(variant)!;
       const { mode, echoRate } = SERIES[series];
-      const ms = quick ? 250 : 1_000;
-      const work = workOf(ms, roundsPerMs, rate);
-      await rig!.become('unprotected');
-      const unprotectedMs = await underEcho(rig!, work, echoRate);
-      await rig!.become(mode);
-      const [before, startMs] = [await rig!.status(), performance.now()];
-      const protectedMs = await underEcho(rig!, work, echoRate);
-      const seconds = (performance.now() - startMs) / 1000;
-      return {
-        slowdown: protectedMs / unprotectedMs,
-        unprotected: unprotectedMs / 1000,
-        protected: protectedMs / 1000,
-        checkpoints: checkpointsBetween(before, await rig!.status()) / seconds,
-      };
+      const work = workOf(quick ? 250 : 1_000, roundsPerMs, rate);
+      return keeper.use(signal, async rig => {
+        await rig.become('unprotected');
+        const unprotectedMs = await underEcho(rig, work, echoRate);
+        await rig.become(mode);
+        const [before, startMs] = [await rig.status(), performance.now()];
+        const protectedMs = await underEcho(rig, work, echoRate);
+        const seconds = (performance.now() - startMs) / 1000;
+        return {
+          slowdown: protectedMs / unprotectedMs,
+          unprotected: unprotectedMs / 1000,
+          protected: protectedMs / 1000,
+          checkpoints: checkpointsBetween(before, await rig.status()) / seconds,
+        };
+      });
     },
-    async close() {
-      await rig?.close();
-      rig = undefined;
-    },
+    close: () => keeper.close(),
   };
 }
 

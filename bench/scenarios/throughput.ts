@@ -2,6 +2,7 @@
 import type { CoordinatorStatus } from '../../coordinator/status.ts';
 import { SERVICE_PORTS } from '../../lab/client/control.ts';
 import { GuestRig } from '../guest/guest-rig.ts';
+import { Keeper } from '../guest/keeper.ts';
 import { type Mode, modeTitle } from '../guest/mode.ts';
 import type { Transfer } from '../guest/probe.ts';
 import { named, trusted } from '../guest/spread.ts';
@@ -27,7 +28,7 @@ export function checkpointValues(
 }
 
 function experiment(way: { id: 'out' | 'in'; title: string; about: string }): Experiment {
-  let rig: GuestRig | undefined;
+  const keeper = new Keeper(signal => GuestRig.create({ signal }));
   return {
     id: `throughput/${way.id}`,
     title: way.title,
@@ -42,25 +43,23 @@ function experiment(way: { id: 'out' | 'in'; title: string; about: string }): Ex
     rounds: { full: 2, quick: 1 },
     seconds: { open: 6, run: 3, quickRun: 2 },
     async open({ signal }: RunContext) {
-      rig = await GuestRig.create({ signal });
+      await keeper.open(signal);
     },
-    async run(variant: string, { quick }: RunContext) {
-      await rig!.become(variant as Mode);
+    run(variant: string, { quick, signal }: RunContext) {
       const [warmMs, ms] = quick ? [500, 400] : [700, 1_500];
-      const { probe } = rig!;
-      const transfer = () =>
-        way.id === 'out'
-          ? probe.transfer('fetch', SERVICE_PORTS.bulk, warmMs, ms)
-          : probe.transfer('feed', SERVICE_PORTS.sink, warmMs, ms);
-      const [before, startMs] = [await rig!.status(), performance.now()];
-      const values = transferValues(await rig!.during(transfer()));
-      const seconds = (performance.now() - startMs) / 1000;
-      return { ...values, ...checkpointValues(before, await rig!.status(), seconds) };
+      return keeper.use(signal, async rig => {
+        await rig.become(variant as Mode);
+        const [before, startMs] = [await rig.status(), performance.now()];
+        const transfer =
+          way.id === 'out'
+            ? rig.probe.transfer('fetch', SERVICE_PORTS.bulk, warmMs, ms)
+            : rig.probe.transfer('feed', SERVICE_PORTS.sink, warmMs, ms);
+        const values = transferValues(await rig.during(transfer));
+        const seconds = (performance.now() - startMs) / 1000;
+        return { ...values, ...checkpointValues(before, await rig.status(), seconds) };
+      });
     },
-    async close() {
-      await rig?.close();
-      rig = undefined;
-    },
+    close: () => keeper.close(),
   };
 }
 

@@ -90,7 +90,7 @@ real(
   'a guest outlives the hosts that are killed, one after the other (needs root, qemu)',
   async t => {
     const experiment = experimentOf(FAILOVER, 'failover/killed');
-    for (const values of await runOnce(t, experiment, ['killed', 'killed'])) {
+    for (const values of await runOnce(t, experiment, ['mib-128', 'mib-128'])) {
       t.like(values, { unanswered: 0, 'connections-lost': 0, wrong: 0 });
       t.true(values['first-frame']! > 0);
     }

@@ -6,6 +6,7 @@ import { cpuNs, cpuPerSecond, roleOf } from '../../bench/guest/cpu.ts';
 import { decoding, randomCheckpoint } from '../../bench/guest/decoder-speed.ts';
 import { killValues } from '../../bench/guest/failover-rig.ts';
 import { ramBytes } from '../../bench/guest/guest-rig.ts';
+import { Keeper, made } from '../../bench/guest/keeper.ts';
 import { modeTitle, scheduleFlags } from '../../bench/guest/mode.ts';
 import type { Trips } from '../../bench/guest/probe.ts';
 import { median, named, percentile, spread, trusted } from '../../bench/guest/spread.ts';
@@ -163,4 +164,31 @@ test('what is given up is not waited for', async t => {
   controller.abort(new Error('enough'));
   await t.throwsAsync(never, { message: 'enough' });
   await t.throwsAsync(unlessAborted(controller.signal, Promise.resolve(1)), { message: 'enough' });
+});
+
+test('what is kept is made anew after a run that failed, and closed each time', async t => {
+  const told: string[] = [];
+  let count = 0;
+  const keeper = new Keeper(async () => {
+    const name = `rig ${++count}`;
+    told.push(`${name} made`);
+    return { name, close: async () => void told.push(`${name} closed`) };
+  });
+  const { signal } = new AbortController();
+  const name = (rig: { name: string }) => Promise.resolve(rig.name);
+  t.is((await keeper.open(signal)).name, 'rig 1');
+  t.is(await keeper.use(signal, name), 'rig 1');
+  const fail = keeper.use(signal, () => Promise.reject(new Error('it broke')));
+  await t.throwsAsync(fail, { message: 'it broke' });
+  t.is(await keeper.use(signal, name), 'rig 2');
+  await keeper.close();
+  await keeper.close();
+  t.deepEqual(told, ['rig 1 made', 'rig 1 closed', 'rig 2 made', 'rig 2 closed']);
+  const thing = { close: async () => void told.push('thing closed') };
+  await t.throwsAsync(
+    made(thing, () => Promise.reject(new Error('no'))),
+    { message: 'no' },
+  );
+  t.is(told.at(-1), 'thing closed');
+  t.is(await made(thing, async () => 1), 1);
 });
