@@ -1,9 +1,9 @@
 /**
  * Places in one piece of memory, given out and taken back in the same order: a ring of bytes without bookkeeping per
- * place. A place never wraps around; what it leaves free at the end waits until the ring comes round. Pure.
+ * place. A place never wraps around; what is free behind the last one then waits until the ring comes round. Pure.
  *
- * Invariant: all places lie in [tail, head), or, once head has wrapped, in [tail, end) and [0, head). head = tail only
- * when there is no place at all.
+ * Invariant: all places lie in [tail, head), or, once head has wrapped, in [tail, end) and [0, head).
+ * head = tail only when there is no place at all.
  */
 import assert from 'node:assert/strict';
 

@@ -93,7 +93,7 @@ export class Datapath {
   capture(epoch: number | undefined): { epoch: number } {
     if (this.#passing) {
       this.#drain();
-      this.#passing = false;
+      this.#setPassing(false);
     }
     if (epoch !== undefined) {
       for (const path of this.#paths) path.epochs.checkOpen(epoch);
@@ -160,7 +160,7 @@ export class Datapath {
     }
     this.#drain();
     this.#releaseAll();
-    this.#passing = true;
+    this.#setPassing(true);
     return {};
   }
 
@@ -179,7 +179,7 @@ export class Datapath {
     for (const path of this.#paths) this.#sendAll(path, wait);
     for (const path of this.#paths) path.stop(!crossed);
     this.#capturing = false;
-    this.#passing = false;
+    this.#setPassing(false);
     this.#full = false;
     return {};
   }
@@ -240,6 +240,11 @@ export class Datapath {
   close(): void {
     for (const path of this.#paths.splice(0)) path.close();
     this.#clock.close();
+  }
+
+  #setPassing(passing: boolean): void {
+    this.#passing = passing;
+    for (const path of this.#paths) path.passing = passing;
   }
 
   get #openEpoch(): number {

@@ -25,7 +25,7 @@ const FRAME_BYTES_MIN = 14;
 /** The longest frame that is held: four times what a virtio device can send. */
 const FRAME_BYTES_MAX = 256 << 10;
 const STEP_FRAMES = 256;
-/** A step ends after so many bytes of large frames: they are still in the processor's cache when they are sent. */
+/** A step ends after so many bytes of large frames. */
 const STEP_LARGE_BYTES = 256 << 10;
 /** For what comes while this thread does something else, at 50 Gbit/s for 10 ms. */
 const QUEUE_BYTES_MIN = 64 << 20;
@@ -72,6 +72,8 @@ export class TapPath {
   /** The oldest frame of the queue, received ahead of its turn. */
   #next: Received | undefined;
   #bytes = 0;
+  #unread = false;
+  #stepLargeBytes = STEP_LARGE_BYTES;
   #running = false;
   #leaving = false;
   #full = false;
@@ -138,6 +140,12 @@ export class TapPath {
     return this.#macs.ignored;
   }
 
+  /** Says whether captured frames leave at once. */
+  set passing(passing: boolean) {
+    // Then the next large frame takes the place of the last one, which is still in the processor's cache.
+    this.#stepLargeBytes = passing ? 1 : STEP_LARGE_BYTES;
+  }
+
   /** Captures from the moment this returns. */
   start(): void {
     if (this.#running) return;
@@ -191,13 +199,13 @@ export class TapPath {
     let largeBytes = 0;
     this.#bytes = 0;
     this.#next ??= this.#receive();
-    while (frames < room && largeBytes < STEP_LARGE_BYTES) {
+    while (frames < room && largeBytes < this.#stepLargeBytes) {
       const next = this.#next;
       if (next && !this.#ringBefore(next)) {
         if (until && isLater(next, until)) break;
         largeBytes += next.length;
         this.#hold(this.#largeMemory, next.start, next.length, next.place, next.placeBytes);
-        this.#next = this.#receive();
+        this.#next = largeBytes < this.#stepLargeBytes ? this.#receive() : undefined;
       } else if (next || (small > 0 && !this.#blocked)) {
         if (until && !this.#ringBefore(until)) break;
         this.#captureSmall(ring);
@@ -205,6 +213,8 @@ export class TapPath {
       } else break;
       frames++;
     }
+    // The queue was not looked at to its end, and its edge is over.
+    this.#unread = largeBytes >= this.#stepLargeBytes;
     if (frames === 0) return 0;
     this.epochs.capture(frames, this.#bytes);
     this.#counters.framesCaptured += frames;
@@ -217,7 +227,7 @@ export class TapPath {
   /** Whether there may be a frame to capture, and room for it. */
   get waiting(): boolean {
     if (this.#blocked || this.epochs.free === 0) return false;
-    return this.#next !== undefined || this.#filled();
+    return this.#unread || this.#next !== undefined || this.#filled();
   }
 
   /** Sends a bounded number of released frames. Returns how many are done. */
@@ -342,7 +352,8 @@ export class TapPath {
       const placeBytes = VLAN_TAG_BYTES + VNET_HEADER_BYTES + length;
       const place = this.#larges.take(placeBytes);
       if (place < 0) this.#full = this.#blocked = true;
-      else if (this.#receiveInto(place, placeBytes)) return this.#received(place, placeBytes);
+      if (place >= 0 && this.#receiveInto(place, placeBytes))
+        return this.#received(place, placeBytes);
     }
     return undefined;
   }
