@@ -7,6 +7,7 @@ import { inRepository } from '../lab/paths.ts';
 import { checkScenarios } from './harness/check.ts';
 import { compareResults, hasRegressed } from './harness/compare.ts';
 import { resultsText } from './harness/findings.ts';
+import { quickForm } from './harness/quick-form.ts';
 import { readResults } from './harness/read-results.ts';
 import { experimentsOf, hasFailures, type Results } from './harness/results.ts';
 import { selectScenarios } from './harness/select.ts';
@@ -29,7 +30,12 @@ function print(text: string): void {
 
 async function main(settings: Settings): Promise<number> {
   checkScenarios(SCENARIOS);
-  const scenarios = selectScenarios(SCENARIOS, settings.names);
+  const chosen = selectScenarios(SCENARIOS, settings.names);
+  const scenarios = settings.quick ? quickForm(chosen) : chosen;
+  if (scenarios.length === 0) {
+    const text = `${settings.names.join(', ')}: not in the quick form; leave --quick out`;
+    throw new CurlingError('CURLING_USAGE', text);
+  }
   if (settings.list) {
     print(listText(scenarios, settings.quick, settings.rounds));
     return EXIT.ok;

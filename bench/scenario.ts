@@ -44,6 +44,8 @@ export interface Variant {
   x?: number;
   /** The line of the plot that the variant belongs to; variants without `x` are bars. */
   series?: string;
+  /** Whether the quick form does without it. Not for a baseline. */
+  fullOnly?: boolean;
 }
 
 /** One value per metric that was measured; a metric may be left out. */
@@ -88,6 +90,7 @@ export interface Experiment {
   goals?: readonly Goal[];
   /** The axis of the plot, when variants have an `x`. */
   axis?: { title: string; unit: Unit; logarithmic?: boolean };
+  /** One or more in the full form; 0 when the quick form does without the experiment. */
   rounds: { full: number; quick: number };
   /** A rough guess of the seconds that `open` and one `run` of one variant take, for the time left. */
   seconds: { open: number; run: number; quickRun: number };

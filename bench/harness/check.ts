@@ -47,8 +47,10 @@ function checkExperiment(experiment: Experiment): void {
     assert(of === 'value' || baseline !== undefined, `${id}: a ratio needs a baseline`);
     assert(of === 'value' || baseline !== variant, `${id}: the baseline has no ratio to itself`);
   }
-  for (const count of [rounds.full, rounds.quick])
-    assert(Number.isInteger(count) && count >= 1, `${id}: at least one round`);
+  assert(Number.isInteger(rounds.full) && rounds.full >= 1, `${id}: at least one round`);
+  assert(Number.isInteger(rounds.quick) && rounds.quick >= 0, `${id}: quick rounds are declared`);
+  const base = variants.find(variant => variant.id === baseline);
+  assert(!base?.fullOnly, `${id}: the quick form needs the baseline too`);
   for (const guess of [seconds.open, seconds.run, seconds.quickRun])
     assert(guess >= 0 && Number.isFinite(guess), `${id}: seconds are declared`);
 }

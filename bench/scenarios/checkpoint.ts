@@ -115,6 +115,7 @@ function pauseExperiment(): Experiment {
         title: `${WAYS[way]}, ${pages} pages`,
         x: pages,
         series: WAYS[way],
+        fullOnly: pages === 500,
       }),
     ),
     baseline: 'null-0',

@@ -23,7 +23,7 @@ const VARIANTS: readonly Variant[] = [
   { id: 'colo-500', title: 'QEMU COLO, every 500 ms' },
   { id: 'colo-20000', title: 'QEMU COLO, every 20 s (default)' },
   { id: 'buffer-25', title: 'QEMU filter-buffer, 25 ms' },
-  { id: 'buffer-100', title: 'QEMU filter-buffer, 100 ms' },
+  { id: 'buffer-100', title: 'QEMU filter-buffer, 100 ms', fullOnly: true },
 ];
 const COLO = VARIANTS.map(({ id }) => id).filter(id => id.startsWith('colo-'));
 

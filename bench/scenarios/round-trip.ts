@@ -62,6 +62,7 @@ function experiment(question: Question): Experiment {
       title: `${modeTitle(mode)}, ${rate}/s`,
       x: rate,
       series: modeTitle(mode),
+      fullOnly: rate === 1,
     }),
   );
   return {

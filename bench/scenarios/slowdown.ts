@@ -97,6 +97,7 @@ function experiment(): Experiment {
         title: `${SERIES[series].title}, ${rate} pages/s`,
         x: rate,
         series: SERIES[series].title,
+        fullOnly: rate === 1_000,
       }),
     ),
     axis: { title: 'pages dirtied', unit: '1/s' },

@@ -43,7 +43,7 @@ const MISTAKES: [string, Partial<Experiment>, RegExp][] = [
     { metrics: [0, 1].map(() => experimentOf(() => ({})).metrics[0]!) },
     /its own name/,
   ],
-  ['no rounds', { rounds: { full: 1, quick: 0 } }, /at least one round/],
+  ['no rounds', { rounds: { full: 0, quick: 0 } }, /at least one round/],
   [
     'a goal of nothing',
     { goals: [{ variant: 'open', metric: 'speed', of: 'ratio' }] },
