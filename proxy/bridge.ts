@@ -25,6 +25,7 @@ import {
   removeHook,
 } from './drop-filter.ts';
 import { type Link, parseRows, readLink } from './links.ts';
+import { allSettled } from './settled.ts';
 
 /** IFNAMSIZ without its terminating zero. */
 const NAME_LENGTH_MAX = 15;
@@ -180,7 +181,7 @@ export class BridgeSite {
   async close(): Promise<void> {
     const { tap, found } = this.site;
     this.#getsGroups = true;
-    await Promise.all([
+    await allSettled([
       addDropFilter(tap.name, found),
       this.#bridgeBatch([`link set dev ${tap.name} isolated on mcast_router ${ROUTER_ALWAYS}`]),
     ]);
@@ -189,7 +190,7 @@ export class BridgeSite {
   /** Opens the tap and takes the guest's addresses back. To be called after capture has stopped. */
   async open(): Promise<void> {
     const { tap, found } = this.site;
-    await Promise.all([
+    await allSettled([
       removeDropFilter(tap.name, found),
       this.#bridgeBatch([
         ...(found.isolated ? [] : [`link set dev ${tap.name} isolated off`]),

@@ -1,5 +1,5 @@
 /**
- * The thread of the datapath. It waits in poll(2), at most 100 ms at once, because a thread inside a system call delays
+ * The thread of the datapath. It waits in epoll(7), at most 100 ms at once, because a thread inside a system call delays
  * the end of the process. It never goes back to its event loop: commands are taken from the port when the main thread
  * has written to the eventfd.
  */
@@ -69,7 +69,7 @@ class DatapathThread {
   #takeCommands(): void {
     for (;;) {
       const received = receiveMessageOnPort(this.#port);
-      if (!received) return this.#datapath.tidy();
+      if (!received) return this.#tidy();
       const { id, command, takes } = received.message as CommandMessage;
       try {
         this.#post({ id, gives: this.#handlers[command](takes as never) });
@@ -77,6 +77,15 @@ class DatapathThread {
         if (!(error instanceof CurlingError)) throw error;
         this.#post({ id, error: { code: error.code, message: error.message } });
       }
+    }
+  }
+
+  /** A tap that is gone has no path to leave; the watch on the links tells of it. */
+  #tidy(): void {
+    try {
+      this.#datapath.tidy();
+    } catch (error) {
+      if (!(error instanceof CurlingError)) throw error;
     }
   }
 

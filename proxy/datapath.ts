@@ -61,6 +61,7 @@ export class Datapath {
           bufferBytes: Math.floor(setup.bufferBytes / setup.taps.length),
           epochsMax: setup.epochsMax,
           counters: this.#counters,
+          clock: this.#clock,
           onGuestMac: (mac: string) => post({ event: 'guest-mac', tap, mac }),
         };
         this.#paths.push(new TapPath(tapSetup, options));
@@ -101,8 +102,7 @@ export class Datapath {
     }
     if (!this.#capturing) {
       this.#announced = false;
-      for (const path of this.#paths) path.start();
-      this.#capturing = true;
+      this.#startPaths();
     }
     return { epoch: this.#openEpoch };
   }
@@ -146,6 +146,7 @@ export class Datapath {
     this.#counters.framesDiscarded += total.frames;
     this.#counters.bytesDiscarded += total.bytes;
     this.#announced = false;
+    this.#full = this.#paths.some(path => path.full);
     return total;
   }
 
@@ -172,12 +173,17 @@ export class Datapath {
    */
   passAll(wait: () => void): Record<string, never> {
     if (!this.#capturing) return {};
-    for (const path of this.#paths) path.refuse();
-    const crossed = crossAllProcessors();
-    this.#drain();
-    this.#releaseAll();
-    for (const path of this.#paths) this.#sendAll(path, wait);
-    for (const path of this.#paths) path.stop(!crossed);
+    try {
+      for (const path of this.#paths) path.refuse();
+      if (!crossAllProcessors()) for (const path of this.#paths) path.leave();
+      this.#drain();
+      this.#releaseAll();
+      for (const path of this.#paths) this.#sendAll(path, wait);
+    } catch (error) {
+      for (const path of this.#paths) path.resume();
+      throw error;
+    }
+    for (const path of this.#paths) path.stop();
     this.#capturing = false;
     this.#setPassing(false);
     this.#full = false;
@@ -242,6 +248,21 @@ export class Datapath {
     this.#clock.close();
   }
 
+  /** When one cannot start, none captures. */
+  #startPaths(): void {
+    try {
+      for (const path of this.#paths) path.start();
+    } catch (error) {
+      for (const path of this.#paths) {
+        path.refuse();
+        path.stop();
+        path.leave();
+      }
+      throw error;
+    }
+    this.#capturing = true;
+  }
+
   #setPassing(passing: boolean): void {
     this.#passing = passing;
     for (const path of this.#paths) path.passing = passing;
@@ -268,10 +289,11 @@ export class Datapath {
     const now = this.#clock.now();
     for (let steps = 0; steps < DRAIN_STEPS_MAX; steps++) {
       addTo(total, path.discard());
-      if (!this.#capturing) return;
+      if (!this.#capturing || this.#passing) return;
       if (path.capture(now) > 0) continue;
-      // Only released frames are held now; they may have the room that the next one in the queue waits for.
-      if (!path.blocked || path.send() === 0) return;
+      // Only released frames are held now; they may have the room that the next one waits for.
+      const room = path.epochs.free > 0 && !path.blocked;
+      if (room || path.send() === 0) return;
     }
   }
 
@@ -308,11 +330,13 @@ export class Datapath {
     for (let stalls = 0; ; ) {
       const taken = path.capture();
       epochs.pass();
-      if (path.send() + taken > 0) continue;
+      if (path.send() + taken > 0) {
+        stalls = 0;
+        continue;
+      }
       const { frames } = epochs.held;
       if (frames === 0) return;
       if (++stalls > PASS_STALLS_MAX) {
-        for (const each of this.#paths) each.resume();
         const text = `${path.tap.name} takes no frames; ${frames} are still to be sent`;
         throw new CurlingError('CURLING_DATAPATH', text);
       }

@@ -66,9 +66,9 @@ export class PacketRing extends PacketSocket {
     return (Atomics.load(this.memory.u32, offset >>> 2) & TP_STATUS_USER) !== 0;
   }
 
-  /** Gives the slot at `offset` back to the kernel. What was read of it was read by system calls, which are over. */
+  /** Gives the slot at `offset` back to the kernel. */
   giveBack(offset: number): void {
-    this.memory.u32[offset >>> 2] = 0;
+    Atomics.store(this.memory.u32, offset >>> 2, 0);
   }
 
   /** Bytes of the frame, without vnet header and without a tag that the kernel took out. */

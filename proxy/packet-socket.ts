@@ -36,7 +36,7 @@ export class PacketSocket {
   readonly #filter: number;
 
   /**
-   * Opens the socket; no frame arrives before `start`.
+   * Opens the socket; no frame arrives before `enter` and `accept`.
    * @param kind,lengthMax Which frames it takes: see `loadFrameFilter`.
    * @throws CurlingError CURLING_NOT_ROOT, CURLING_DATAPATH.
    */

@@ -11,7 +11,7 @@ import { ByteRing } from './byte-ring.ts';
 import { EpochRing, type FrameCount } from './epoch-ring.ts';
 import { GuestMacs } from './guest-macs.ts';
 import { HeldFrames } from './held-frames.ts';
-import { isLater, type Moment } from './moment.ts';
+import { isLater, type Moment, type SystemClock } from './moment.ts';
 import { NativeMemory } from './native-memory.ts';
 import { OwnTap } from './own-tap.ts';
 import { PacketQueue } from './packet-queue.ts';
@@ -40,6 +40,7 @@ export interface TapPathOptions {
   bufferBytes: number;
   epochsMax: number;
   counters: DatapathCounters;
+  clock: SystemClock;
   /** A source address was seen for the first time. */
   onGuestMac(mac: string): void;
 }
@@ -58,6 +59,7 @@ export class TapPath {
   readonly #ring: PacketRing;
   readonly #queue: PacketQueue;
   readonly #counters: DatapathCounters;
+  readonly #clock: SystemClock;
   readonly #onGuestMac: (mac: string) => void;
   readonly #largeMemory: NativeMemory;
   readonly #larges: ByteRing;
@@ -75,7 +77,8 @@ export class TapPath {
   #unread = false;
   #stepLargeBytes = STEP_LARGE_BYTES;
   #running = false;
-  #leaving = false;
+  /** Whether the sockets stand on the interface's path. */
+  #entered = false;
   #full = false;
   #blocked = false;
   #stalled = false;
@@ -86,6 +89,7 @@ export class TapPath {
    */
   constructor(setup: TapSetup, options: TapPathOptions) {
     this.#counters = options.counters;
+    this.#clock = options.clock;
     this.#onGuestMac = options.onGuestMac;
     this.tap = new OwnTap(setup.port);
     const ringBytes = Math.floor((options.bufferBytes / 8) * 5);
@@ -149,12 +153,11 @@ export class TapPath {
   /** Captures from the moment this returns. */
   start(): void {
     if (this.#running) return;
-    this.tidy();
+    this.refuse();
+    this.leave();
+    // Whatever a failure left behind belongs to another time.
+    while (this.capture() > 0) this.discard();
     this.#macs.clear();
-    for (const socket of [this.#ring, this.#queue]) {
-      socket.refuse();
-      socket.enter();
-    }
     this.resume();
     this.#running = true;
   }
@@ -166,29 +169,35 @@ export class TapPath {
   }
 
   resume(): void {
-    this.#queue.accept();
-    this.#ring.accept();
+    for (const socket of [this.#queue, this.#ring]) {
+      if (!this.#entered) socket.enter();
+      socket.accept();
+    }
+    this.#entered = true;
   }
 
-  /** Ends the capture after `refuse`. The interface's path is left by `tidy`, or now if it must be. */
-  stop(now: boolean): void {
+  /** Ends the capture after `refuse`. */
+  stop(): void {
     this.readStatistics();
     this.#running = this.#full = this.#blocked = false;
-    this.#leaving = true;
-    if (now) this.tidy();
+  }
+
+  /** Leaves the interface's path after `refuse`: takes long, and then no frame is under way any more. */
+  leave(): void {
+    if (!this.#entered) return;
+    this.#ring.leave();
+    this.#queue.leave();
+    this.#entered = false;
   }
 
   /** Does what takes long and nobody waits for. */
   tidy(): void {
-    if (!this.#leaving) return;
-    this.#ring.leave();
-    this.#queue.leave();
-    this.#leaving = false;
+    if (!this.#running) this.leave();
   }
 
   /**
    * Captures a bounded number of frames, oldest first.
-   * @param until Frames that the kernel received later are left.
+   * @param until Frames that the kernel received later are left. A stamp in the future says that the clock was set back.
    * @returns How many. 0 when there is none, or no room for one.
    */
   capture(until?: Moment): number {
@@ -202,19 +211,19 @@ export class TapPath {
     while (frames < room && largeBytes < this.#stepLargeBytes) {
       const next = this.#next;
       if (next && !this.#ringBefore(next)) {
-        if (until && isLater(next, until)) break;
+        if (until && isLater(next, until) && !isLater(next, this.#clock.now())) break;
         largeBytes += next.length;
         this.#hold(this.#largeMemory, next.start, next.length, next.place, next.placeBytes);
         this.#next = largeBytes < this.#stepLargeBytes ? this.#receive() : undefined;
       } else if (next || (small > 0 && !this.#blocked)) {
-        if (until && !this.#ringBefore(until)) break;
+        if (until && !this.#ringBefore(until) && this.#ringBefore(this.#clock.now())) break;
         this.#captureSmall(ring);
         small--;
       } else break;
       frames++;
     }
     // The queue was not looked at to its end, and its edge is over.
-    this.#unread = largeBytes >= this.#stepLargeBytes;
+    this.#unread = this.#blocked || largeBytes >= this.#stepLargeBytes;
     if (frames === 0) return 0;
     this.epochs.capture(frames, this.#bytes);
     this.#counters.framesCaptured += frames;
@@ -420,6 +429,7 @@ export class TapPath {
 
   /** The shortage is over when a quarter of the slots and an eighth of all else are free: one episode is one event. */
   #leaveFull(): void {
+    if (this.#blocked) return;
     const { free, slots } = this.epochs;
     if (this.#slotsHeld * 4 > this.#ring.slots * 3 || !this.#larges.roomy) return;
     if (free * 8 >= slots) this.#full = false;

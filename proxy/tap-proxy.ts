@@ -18,6 +18,7 @@ import { BridgeSite, type TapSite } from './bridge.ts';
 import { DatapathThread } from './datapath-thread.ts';
 import type { FrameCount } from './epoch-ring.ts';
 import { type LinkState, LinkWatch } from './link-watch.ts';
+import { allSettled } from './settled.ts';
 import type { DatapathCounters, DatapathStatus } from './thread-messages.ts';
 
 export type ProxyState = 'hold' | 'pass' | 'bypass';
@@ -118,7 +119,7 @@ export class TapProxy extends EventEmitter<ProxyEvents> {
    */
   hold(epoch?: number): Promise<{ epoch: number }> {
     return this.#inTurn(async () => {
-      if (this.#state === 'bypass') return this.#closeAndCapture(epoch, true);
+      if (this.#state === 'bypass') return this.#closeAndCapture(epoch, this.#bridges);
       const answer = await this.#thread.execute('capture', { epoch });
       this.#state = 'hold';
       return answer;
@@ -192,7 +193,7 @@ export class TapProxy extends EventEmitter<ProxyEvents> {
     for (const watch of this.#watches) watch.stop();
     return this.#inTurn(async () => {
       await this.#thread.stop();
-      if (this.#state === 'bypass') for (const bridge of this.#bridges) await bridge.leave();
+      if (this.#state === 'bypass') await allSettled(this.#bridges.map(bridge => bridge.leave()));
       return { closed: this.#state !== 'bypass' };
     });
   }
@@ -201,27 +202,31 @@ export class TapProxy extends EventEmitter<ProxyEvents> {
   async #becomeInitial(initial: ProxyState): Promise<void> {
     const closed = this.#bridges.filter(bridge => bridge.site.closed);
     for (const bridge of closed) await bridge.adopt();
-    if (initial === 'hold') await this.#closeAndCapture(undefined, closed.length === 0);
-    else for (const bridge of closed) await bridge.open();
+    if (initial !== 'hold') return allSettled(closed.map(bridge => bridge.open()));
+    const open = this.#bridges.filter(bridge => !bridge.site.closed);
+    await this.#closeAndCapture(undefined, open);
   }
 
-  /** @param reopen Whether the taps open again when this fails. */
-  async #closeAndCapture(epoch: number | undefined, reopen: boolean): Promise<{ epoch: number }> {
+  /** @param reopen Those whose taps open again when this fails. */
+  async #closeAndCapture(
+    epoch: number | undefined,
+    reopen: readonly BridgeSite[],
+  ): Promise<{ epoch: number }> {
     try {
-      await Promise.all(this.#bridges.map(bridge => bridge.close()));
+      await allSettled(this.#bridges.map(bridge => bridge.close()));
       const answer = await this.#thread.execute('capture', { epoch });
       this.#state = 'hold';
       this.#log.info({ ...this.#facts(), ...answer }, 'hold: output is held');
       return answer;
     } catch (error) {
-      if (reopen) await this.#open().catch(() => undefined);
+      await allSettled(reopen.map(bridge => bridge.open())).catch(() => undefined);
       throw error;
     }
   }
 
   /** Opens all taps; to be called after capture has stopped. */
   async #open(): Promise<void> {
-    await Promise.all(this.#bridges.map(bridge => bridge.open()));
+    await allSettled(this.#bridges.map(bridge => bridge.open()));
   }
 
   #facts(): { tap: string } {
@@ -231,7 +236,7 @@ export class TapProxy extends EventEmitter<ProxyEvents> {
   /** After a failure to open. If the tap cannot be closed for certain either, the proxy must not go on. */
   async #holdAgain(): Promise<void> {
     try {
-      await this.#closeAndCapture(undefined, false);
+      await this.#closeAndCapture(undefined, []);
     } catch (error) {
       this.emit('failed', asCurlingError(error, 'CURLING_DATAPATH'));
     }

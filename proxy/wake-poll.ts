@@ -65,7 +65,7 @@ export class WakePoll {
     poll(0, 0, timeMs);
   }
 
-  /** Closes the eventfd. */
+  /** Closes all that is its own; the packet sockets are not. */
   close(): void {
     close(this.#epoll);
     close(this.wakeFd);
