@@ -167,6 +167,7 @@ export class CheckpointSchedule {
    */
   resumed(now: number, workShare = 1): void {
     assert(this.#stoppedAt !== undefined, 'only a stopped guest runs on');
+    assert(Number.isFinite(workShare), 'a share is a number');
     const pauseMs = Math.max(0, now - this.#stoppedAt);
     this.#flow(now);
     this.#costShare = Math.min(1, Math.max(COST_MIN, workShare));

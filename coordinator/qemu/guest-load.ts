@@ -42,10 +42,11 @@ export class GuestLoad {
     let busiestMs = this.#files.length === 0 ? Number.POSITIVE_INFINITY : 0;
     for (const [index, file] of this.#files.entries()) {
       const cpuMs = this.#read(file);
-      busiestMs = Math.max(busiestMs, cpuMs - this.#cpuMs[index]!);
+      const workedMs = cpuMs - this.#cpuMs[index]!;
+      busiestMs = Number.isNaN(workedMs) ? Number.POSITIVE_INFINITY : Math.max(busiestMs, workedMs);
       this.#cpuMs[index] = cpuMs;
     }
-    return busiestMs >= ranMs ? 1 : Math.max(0, busiestMs / ranMs);
+    return busiestMs < ranMs ? Math.max(0, busiestMs / ranMs) : 1;
   }
 
   close(): void {

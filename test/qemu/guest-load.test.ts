@@ -14,7 +14,7 @@ test('a thread that sleeps does not work, and one that cannot be looked at works
   const exited = once(sleeper, 'exit');
   sleeper.kill('SIGKILL');
   await exited;
-  t.is(load.share(9_000_000, 0), 1);
+  for (const now of [9_000_000, 9_000_100, 9_000_200]) t.is(load.share(now, 0), 1);
   load.close();
   const unknown = new GuestLoad([2 ** 30], 0);
   t.is(unknown.share(1000, 0), 1);
