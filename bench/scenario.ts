@@ -60,6 +60,8 @@ export interface Goal {
   /** The bound, inclusive. At least one of them. */
   min?: number;
   max?: number;
+  /** Whether each single round must meet it: for what must never happen, such as a lost frame. */
+  every?: boolean;
 }
 
 /** Thrown by `run` (or `open`) when a variant cannot run here: the report says why, in the tool's own words. */

@@ -5,13 +5,13 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { messageOf } from '../../common/errors.ts';
 import type { Logger } from '../../common/log.ts';
 import { type Experiment, NotRunnable, type RunContext, type Scenario } from '../scenario.ts';
 import { bounded, Stuck } from './bounded.ts';
 import { type Estimate, runGuess } from './estimate.ts';
 import { loadBetween, type Ticks } from './load.ts';
 import { orderOf } from './order.ts';
+import { plainMessage } from './plain-message.ts';
 import type { ProbeTimes } from './probe.ts';
 import type { ExperimentResults, VariantResults } from './results.ts';
 import { checkedValues } from './values.ts';
@@ -147,7 +147,7 @@ class ExperimentRun {
         return;
       } catch (error) {
         if (this.#bench.signal.aborted && !(error instanceof Stuck)) return;
-        const message = messageOf(error);
+        const message = plainMessage(error);
         if (error instanceof NotRunnable) {
           Object.assign(variant, { outcome: 'not-runnable', reason: message });
           this.#say(`${variant.id} cannot run: ${message}`);
@@ -206,7 +206,7 @@ class ExperimentRun {
     if (results.outcome !== 'complete') return;
     if (this.#bench.signal.aborted && !(error instanceof Stuck)) return;
     results.outcome = error instanceof NotRunnable ? 'not-runnable' : 'failed';
-    results.reason = messageOf(error);
+    results.reason = plainMessage(error);
     this.#bench.log.debug({ error, experiment: results.id }, 'an experiment failed');
     this.#say(`${results.outcome === 'failed' ? 'failed' : 'cannot run'}: ${results.reason}`);
   }

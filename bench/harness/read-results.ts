@@ -110,7 +110,11 @@ function goalOf(shape: Shape): Goal {
     variant: shape.member('variant').text,
     metric: shape.member('metric').text,
     of: shape.member('of').oneOf(['ratio', 'value']),
-    ...present({ min: shape.optional('min', numberOf), max: shape.optional('max', numberOf) }),
+    ...present({
+      min: shape.optional('min', numberOf),
+      max: shape.optional('max', numberOf),
+      every: shape.optional('every', member => member.boolean),
+    }),
   };
 }
 

@@ -16,7 +16,8 @@ export interface Verdict extends Goal {
 
 /**
  * A goal is met when the median and both quartiles of the rounds meet it, not met when the quartiles lie beyond a bound;
- * with anything between, a single round, or none, it cannot be told.
+ * with anything between, a single round, or none, it cannot be told. A goal of every round is not met when one does not
+ * meet it.
  */
 export function judge(goal: Goal, summary: Summary | null | undefined): Verdict {
   const missing = { ...goal, word: 'cannot tell', median: null } as const;
@@ -24,7 +25,11 @@ export function judge(goal: Goal, summary: Summary | null | undefined): Verdict 
     const what = goal.of === 'ratio' ? 'no ratio was measured' : 'it was not measured';
     return { ...missing, reason: what };
   }
-  const { n, median, q1, q3 } = summary;
+  const { n, median, q1, q3, min, max } = summary;
+  if (goal.every) {
+    const word = meets(goal, min) && meets(goal, max) ? 'met' : 'not met';
+    return { ...goal, word, median, reason: null };
+  }
   if (n < 2) return { ...missing, median, reason: 'only one round' };
   const results = [q1, median, q3].map(value => meets(goal, value));
   if (results.every(Boolean)) return { ...goal, word: 'met', median, reason: null };

@@ -1,4 +1,6 @@
 /** The guest protected by curling, as an operator would have it. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { CoordinatorStatus } from '../../coordinator/status.ts';
 import { Deployment } from '../../lab/deployment.ts';
 import type { Lab } from '../../lab/lab.ts';
 import type { Pauses, Peer, Takeover } from './peer.ts';
@@ -6,9 +8,12 @@ import type { Pauses, Peer, Takeover } from './peer.ts';
 /** On a loaded machine a silence of 300 ms does not mean that a host is dead. */
 const FLAGS = ['--detection', '1500'];
 const TAKE_OVER_MS_MAX = 20_000;
+/** The standby that the backup starts for a new protection takes processor time at first. */
+const SETTLE_MS = 300;
 
 export class CurlingPeer implements Peer {
   readonly #deployment: Deployment;
+  #resting = false;
 
   private constructor(deployment: Deployment) {
     this.#deployment = deployment;
@@ -34,7 +39,18 @@ export class CurlingPeer implements Peer {
   }
 
   async configure(): Promise<void> {
-    await this.#deployment.untilProtected('a', 10_000);
+    if (this.#resting) await this.#deployment.tell('a', 'protect');
+    this.#resting = false;
+    await this.#deployment.untilProtected('a', 20_000);
+    await sleep(SETTLE_MS);
+  }
+
+  async rest(): Promise<void> {
+    if (this.#resting) return;
+    await this.#deployment.tell('a', 'unprotect');
+    const alone = (status: CoordinatorStatus) => !status.protected;
+    await this.#deployment.untilStatus('a', 'unprotected', alone, 20_000);
+    this.#resting = true;
   }
 
   /** Of all checkpoints since the protection began. */
@@ -43,7 +59,7 @@ export class CurlingPeer implements Peer {
     return status.checkpoint.pauseMs;
   }
 
-  async takeOver(): Promise<Takeover | undefined> {
+  async takeOver(killedMs: number): Promise<Takeover | undefined> {
     const holds = 'running the guest alone';
     const status = await this.#deployment.untilStatus(
       'b',
@@ -51,8 +67,9 @@ export class CurlingPeer implements Peer {
       ({ state, failovers }) => state === 'SOLO' && failovers.length > 0,
       TAKE_OVER_MS_MAX,
     );
-    const { silentMs, decisionMs, resumeMs } = status.failovers.at(-1)!;
-    return { detectionMs: silentMs, resumeMs: decisionMs + resumeMs };
+    const { at, decisionMs, resumeMs } = status.failovers.at(-1)!;
+    const detectionMs = Math.max(0, Date.parse(at) - killedMs);
+    return { detectionMs, resumeMs: decisionMs + resumeMs };
   }
 
   close(): Promise<void> {

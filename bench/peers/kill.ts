@@ -1,5 +1,6 @@
 /** What the outside sees when the primary host is killed under traffic. */
 import { setTimeout as sleep } from 'node:timers/promises';
+import { CurlingError } from '../../common/errors.ts';
 import type { EchoSummary } from '../../lab/client/echo.ts';
 import { wallMs } from '../../lab/client/wall-clock.ts';
 import { Traffic } from '../../lab/traffic.ts';
@@ -39,17 +40,18 @@ async function failover(peer: Peer, times: KillTimes): Promise<Values> {
   await sleep(times.beforeMs);
   const killedMs = wallMs();
   peer.lab.kill('a');
-  const takeover = await peer.takeOver();
+  const takeover = await peer.takeOver(killedMs);
   if (!takeover) throw new NotRunnable('no failover');
   await untilAnswers(traffic);
   const { verdict, echo } = await traffic.finish();
+  const judged = verdict.inconclusive.length === 0;
   const gapMs = gapAt(echo.silences, killedMs);
   return {
     gap: Math.max(0, gapMs - takeover.detectionMs),
     resume: takeover.resumeMs,
     survived: echo.lost || verdict.connectionsLost > 0 ? 0 : 1,
-    contradicted: verdict.contradicted + verdict.repeated,
-    judged: verdict.inconclusive.length === 0 ? 1 : 0,
+    ...(judged ? { contradicted: verdict.contradicted + verdict.repeated } : {}),
+    judged: judged ? 1 : 0,
   };
 }
 
@@ -66,7 +68,13 @@ async function untilAnswers(traffic: Traffic): Promise<void> {
   };
   const wanted = answered() + ANSWERS_AFTER;
   const deadlineMs = performance.now() + ANSWERS_MS_MAX;
-  while (answered() < wanted && performance.now() < deadlineMs) await sleep(20);
+  while (answered() < wanted) {
+    if (performance.now() > deadlineMs) {
+      const text = `no answer within ${ANSWERS_MS_MAX / 1000} s of the takeover`;
+      throw new CurlingError('CURLING_TIMEOUT', text);
+    }
+    await sleep(20);
+  }
 }
 
 /** Kills a guest that nothing protects; says what a client saw then. */

@@ -12,7 +12,7 @@ export interface Pauses {
 
 /** What happened after the primary host's death was made known. */
 export interface Takeover {
-  /** From the last sign of life to the suspicion, in milliseconds; 0 for who is told. */
+  /** From the death to the suspicion, in milliseconds; 0 for who is told. */
   detectionMs: number;
   /** From the suspicion, or from being told, to a running guest, in milliseconds. */
   resumeMs: number;
@@ -22,10 +22,12 @@ export interface Peer {
   readonly lab: Lab;
   /** Makes it be this variant. @throws CurlingError when it has died meanwhile */
   configure(variant: string): Promise<void>;
+  /** Does as little as it can until it is configured again. */
+  rest?(): Promise<void>;
   /** Those since `configure`, where its QEMU tells; undefined when the guest is never stopped. */
   pauses(): Promise<Pauses | undefined>;
-  /** Host a was killed: takes over on host b. Undefined when it cannot. */
-  takeOver(): Promise<Takeover | undefined>;
+  /** Host a was killed, at `killedMs` of the wall clock: takes over on host b. Undefined when it cannot. */
+  takeOver(killedMs: number): Promise<Takeover | undefined>;
   /** Ends it and its lab. */
   close(): Promise<void>;
 }

@@ -75,14 +75,16 @@ export class Trips {
   }
 }
 
-/** Calls `act` at `rate` per second on a fixed schedule; the result ends it. */
+/**
+ * Calls `act` at `rate` per second on average, at intervals that vary by half, so that they never march in step with
+ * somebody's fixed interval; the result ends it.
+ */
 export function paced(rate: number, act: () => void): () => void {
-  const startMs = wallMs();
-  let done = 0;
+  let nextMs = wallMs();
   let timer: NodeJS.Timeout;
   const step = () => {
-    for (; done <= ((wallMs() - startMs) * rate) / 1000; done++) act();
-    timer = setTimeout(step, Math.max(0, startMs + (done * 1000) / rate - wallMs()));
+    for (; nextMs <= wallMs(); nextMs += (1000 / rate) * (0.5 + Math.random())) act();
+    timer = setTimeout(step, Math.max(0, nextMs - wallMs()));
   };
   step();
   return () => clearTimeout(timer);
@@ -129,10 +131,10 @@ export class Probe implements Worker {
     socket.write(`${BULK_BYTES} 1\n`);
     await Promise.race([sleep(rampMs), lost]);
     const from = { bytes, atMs: wallMs() };
-    await Promise.race([sleep(durationMs), lost]);
+    const reason = await Promise.race([sleep(durationMs), lost]);
     const facts = { bytes: bytes - from.bytes, durationMs: wallMs() - from.atMs };
     socket.destroy();
-    return facts;
+    return { ...facts, ...(reason ? { lost: reason } : {}) };
   }
 
   async watch(port: number, rate: number): Promise<Facts> {

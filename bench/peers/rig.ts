@@ -2,7 +2,7 @@
  * The three guests of the comparison: one without protection (and behind filter-buffer), one under
  * QEMU's COLO, one under curling. Each is booted once and used over all rounds. QEMU's own that are
  * not being measured are frozen whole, so that they do not disturb the others; curling, which would
- * take that for an outage, runs on without any load. A peer that died is ended, and booted anew when
+ * take that for an outage, ends its protection meanwhile, and its idle guest runs on. A peer that died is ended, and booted anew when
  * its turn comes again.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -42,7 +42,7 @@ export class Rig {
   async open(): Promise<void> {
     clearTimeout(this.#lingering);
     await Promise.allSettled(KINDS.map(kind => this.#place(kind)));
-    for (const kind of KINDS) this.#freeze(kind);
+    for (const kind of KINDS) await this.#rest(kind).catch(() => undefined);
   }
 
   /**
@@ -53,7 +53,7 @@ export class Rig {
     const kind = kindOf(variant);
     try {
       const place = await this.#place(kind);
-      for (const other of KINDS) if (other !== kind) this.#freeze(other);
+      for (const other of KINDS) if (other !== kind) await this.#rest(other);
       if (this.#thaw(place)) await sleep(SETTLE_MS);
       await place.peer.configure(variant);
       return place;
@@ -73,7 +73,7 @@ export class Rig {
 
   /** Ends all guests in a moment, unless it is opened again: which experiment is the last is not known here. */
   linger(): void {
-    for (const kind of KINDS) this.#freeze(kind);
+    for (const kind of ['plain', 'colo'] as const) void this.#rest(kind);
     clearTimeout(this.#lingering);
     this.#lingering = setTimeout(() => void this.close().catch(() => {}), LINGER_MS);
   }
@@ -111,9 +111,11 @@ export class Rig {
     }
   }
 
-  #freeze(kind: Kind): void {
+  /** Keeps a guest from disturbing the one whose turn it is. */
+  async #rest(kind: Kind): Promise<void> {
     const place = this.#places.get(kind);
-    if (!place || place.frozen || kind === 'curling') return;
+    if (!place || place.frozen) return;
+    if (kind === 'curling') return place.peer.rest?.();
     place.frozen = true;
     for (const node of place.peer.lab.nodes) node.freeze();
   }

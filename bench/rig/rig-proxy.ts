@@ -96,7 +96,7 @@ async function connect(control: string, child: ToolProcess): Promise<QmpClient> 
   for (;;) {
     if (!child.running) {
       const text = `curling-proxy did not start: ${child.errors}`;
-      throw new CurlingError('CURLING_TOOL_FAILED', text);
+      throw new CurlingError('CURLING_CONNECT', text);
     }
     try {
       if (existsSync(control)) return await QmpClient.connect(control);

@@ -10,8 +10,9 @@ export const datapath: Scenario = {
   title: 'Datapath',
   question:
     "What does a guest's network lose when curling stands on its tap? Against the kernel's bridge alone, in two equal " +
-    'sets of namespaces on this machine: unprotected, when curling holds nothing; held and released at once, which is ' +
-    'the cost of the detour through the proxy and of its control socket; and held in epochs. Sender, receiver, proxy ' +
+    'sets of namespaces on this machine: unprotected, when curling holds nothing; captured and sent at once, which is ' +
+    'the cost of the detour through the proxy; sealed and released without end, which adds its control socket; and ' +
+    'held in epochs. Sender, receiver, proxy ' +
     'and the program that drives it share the CPUs of this machine: the fewer there are, the more the detour costs.',
   experiments: [tcp, smallFrames, roundTrip, epochs, noOffloads, realTap],
 };

@@ -43,8 +43,8 @@ const TRIPS: readonly Metric[] = [
 const PEERS =
   'COLO is two QEMUs of this machine with colo-compare and its filters as QEMU documents them, without disks, over unix ' +
   'sockets and sockets without delay; filter-buffer only holds output for a while and protects nothing. Pauses: ' +
-  "COLO's from its QEMU's STOP and RESUME in the run, curling's from its own status since protection began. While another has its turn, QEMU's guests are frozen, and " +
-  'curling protects an idle guest (about a seventh of one processor).';
+  "COLO's from its QEMU's STOP and RESUME, curling's from its own status, of the turn. While another has its turn, QEMU's " +
+  'own guests are frozen, and that of curling idles without protection.';
 
 /** All experiments share the guests. */
 const rig = new Rig();
@@ -91,7 +91,8 @@ function tripExperiment(trip: Trip): Experiment {
     baseline: 'unprotected',
     rounds: ROUNDS,
     seconds: {
-      open: 12,
+      // The guests are booted once, for the first.
+      open: trip.name === 'echo-100' ? 12 : 0,
       run: seconds(trip.durationMs.full),
       quickRun: seconds(trip.durationMs.quick),
     },
@@ -101,6 +102,7 @@ function tripExperiment(trip: Trip): Experiment {
       const { peer, probe } = await rig.use(variant);
       const durationMs = quick ? trip.durationMs.quick : trip.durationMs.full;
       const answer = await ask(probe, `trips ${trip.port} ${trip.rate} ${durationMs}`);
+      if (answer.lost) throw new Error(`the connection was lost: ${answer.lost}`);
       const spread = spreadOf(answer.samplesMs as number[]);
       if (!spread) throw new Error(`no message was sent in ${durationMs} ms`);
       const { p50, p90, p99, max } = spread;
@@ -160,13 +162,14 @@ const throughput: Experiment = {
   variants: VARIANTS,
   baseline: 'unprotected',
   rounds: ROUNDS,
-  seconds: { open: 12, run: 2.2, quickRun: 1 },
+  seconds: { open: 0, run: 2.2, quickRun: 1 },
   ...GUESTS,
   async run(variant, { quick, signal }) {
     signal.throwIfAborted();
     const { peer, probe } = await rig.use(variant);
     const durationMs = quick ? THROUGHPUT_MS.quick : THROUGHPUT_MS.full;
     const answer = await ask(probe, `bulk ${SERVICE_PORTS.bulk} ${RAMP_MS} ${durationMs}`);
+    if (answer.lost) throw new Error(`the connection was lost: ${answer.lost}`);
     const rate = Number(answer.bytes) / Number(answer.durationMs) / 1000;
     return { rate, ...(await pausesOf(peer)) };
   },
@@ -175,11 +178,13 @@ const throughput: Experiment = {
 /** Five times ahead at p90 and p99, and within 2 ms at p50. */
 const LEAD_GOALS: readonly Goal[] = TRIP_EXPERIMENTS.flatMap(({ id }) => {
   const variant = id.replace('peers/', '');
-  return [
-    { variant, metric: 'p50-more', of: 'value', max: 2 } as const,
-    { variant, metric: 'p90-lead', of: 'value', min: 5 } as const,
-    { variant, metric: 'p99-lead', of: 'value', min: 5 } as const,
+  const goals: Goal[] = [
+    { variant, metric: 'p50-more', of: 'value', max: 2 },
+    { variant, metric: 'p90-lead', of: 'value', min: 5 },
+    { variant, metric: 'p99-lead', of: 'value', min: 5 },
   ];
+  // At 10 requests a second a run has too few for a p99.
+  return variant.endsWith('-10') ? goals.slice(0, 2) : goals;
 });
 
 /** Rounds so far, by variant. */
@@ -229,11 +234,12 @@ const kill: Experiment = {
     { id: 'buffer-25', title: 'QEMU filter-buffer, 25 ms' },
   ],
   goals: [
-    { variant: 'curling', metric: 'survived', of: 'value', min: 1 },
-    { variant: 'curling', metric: 'contradicted', of: 'value', max: 0 },
+    { variant: 'curling', metric: 'survived', of: 'value', min: 1, every: true },
+    { variant: 'curling', metric: 'contradicted', of: 'value', max: 0, every: true },
+    { variant: 'curling', metric: 'judged', of: 'value', min: 1, every: true },
   ],
   rounds: ROUNDS,
-  seconds: { open: 12, run: 9, quickRun: 3 },
+  seconds: { open: 0, run: 9, quickRun: 3 },
   ...GUESTS,
   async run(variant, { quick, signal }: RunContext) {
     signal.throwIfAborted();

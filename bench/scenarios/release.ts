@@ -1,4 +1,5 @@
-import { Bursts } from '../rig/burst.ts';
+import { type BurstResult, Bursts } from '../rig/burst.ts';
+import type { ToolProcess } from '../rig/tool-process.ts';
 import { type Experiment, type Goal, NotRunnable, type Scenario } from '../scenario.ts';
 import { orNotRunnable } from './not-runnable.ts';
 
@@ -12,8 +13,16 @@ function goalsOf(variant: string): Goal[] {
   const none = ['lost', 'late', 'duplicates'];
   return [
     { variant, metric: 'rate', of: 'value', min: 0.3 },
-    ...none.map(metric => ({ variant, metric, of: 'value' as const, max: 0 })),
+    ...none.map(metric => ({ variant, metric, of: 'value' as const, max: 0, every: true })),
   ];
+}
+
+/** Fills the proxy, seals and releases. */
+async function burstTo(open: Bursts, sink: ToolProcess, bytes: number): Promise<BurstResult> {
+  await open.send(FRAMES, bytes);
+  await open.proxy.untilHeld(FRAMES);
+  const { epoch } = await open.seal();
+  return open.releaseTo(sink, epoch);
 }
 
 const burst: Experiment = {
@@ -46,10 +55,7 @@ const burst: Experiment = {
     const bytes = Number(variant);
     await open.proxy.execute('discard');
     const sink = await open.expect(FRAMES);
-    await open.send(FRAMES, bytes);
-    await open.proxy.untilHeld(FRAMES);
-    const { epoch } = await open.seal();
-    const result = await open.releaseTo(sink, epoch);
+    const result = await burstTo(open, sink, bytes).finally(() => sink.end());
     return {
       first: result.firstUs,
       last: result.lastUs / 1000,

@@ -29,6 +29,7 @@ export const tcp = alongWays(
     goals: [
       ...atLeast('bypass', { 'tcp-out-1': 0.95, 'tcp-in-1': 0.95 }),
       ...atLeast('pass', { 'tcp-out-1': 0.65, 'tcp-in-1': 0.7 }),
+      ...atLeast('hold', { 'tcp-out-1': 0.65, 'tcp-in-1': 0.7 }),
     ],
     rounds: { full: 5, quick: 1 },
     seconds: { open: 2, run: 6, quickRun: 2 },

@@ -15,6 +15,7 @@ export const smallFrames = alongWays(
     goals: [
       ...atLeast('bypass', { 'frames-out': 0.95, 'frames-in': 0.95 }),
       ...atLeast('pass', { 'frames-out': 0.9, 'frames-in': 0.95 }),
+      ...atLeast('hold', { 'frames-out': 0.9, 'frames-in': 0.95 }),
     ],
     rounds: { full: 5, quick: 1 },
     seconds: { open: 2, run: 3.5, quickRun: 1.5 },
