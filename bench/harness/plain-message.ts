@@ -5,7 +5,7 @@ import { REPOSITORY } from '../../lab/paths.ts';
 /** The message of an error without the paths of this machine. */
 export function plainMessage(error: unknown): string {
   return messageOf(error)
-    .replaceAll(`${REPOSITORY}/`, '')
     .replaceAll(process.execPath, 'node')
+    .replaceAll(`${REPOSITORY}/`, '')
     .replace(/\/(?:run\/curling-lab|tmp|dev\/shm)\/[^\s/'"]+/g, 'RUN');
 }

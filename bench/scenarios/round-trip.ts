@@ -73,7 +73,7 @@ function experiment(question: Question): Experiment {
     variants,
     baseline: 'unprotected-at-100',
     axis: { title: 'requests', unit: '1/s', logarithmic: true },
-    rounds: { full: random ? 3 : 4, quick: 1 },
+    rounds: { full: 3, quick: 1 },
     seconds: { open: 7, run: 3.2, quickRun: 1.2 },
     async open({ signal }: RunContext) {
       await keeper.open(signal);

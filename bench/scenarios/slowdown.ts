@@ -101,7 +101,7 @@ function experiment(): Experiment {
       }),
     ),
     axis: { title: 'pages dirtied', unit: '1/s' },
-    rounds: { full: 4, quick: 1 },
+    rounds: { full: 3, quick: 1 },
     seconds: { open: 7, run: 4.2, quickRun: 2 },
     async open({ signal }: RunContext) {
       await keeper.open(signal);

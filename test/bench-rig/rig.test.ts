@@ -42,7 +42,7 @@ test.serial(
   'needs root: a proxy that does not start is a coded error, and nothing is left',
   async t => {
     const opening = Ways.open({ guest: 'veth' }, { args: ['--nonsense'] });
-    await t.throwsAsync(opening, { code: 'CURLING_TOOL_FAILED', message: /nonsense/ });
+    await t.throwsAsync(opening, { code: 'CURLING_CONNECT', message: /nonsense/ });
     t.deepEqual(labsOf(process.pid), []);
   },
 );

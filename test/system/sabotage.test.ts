@@ -28,7 +28,7 @@ function offencesOf({ repeated, contradicted, uncommitted }: Verdict): number {
 async function killedAt(t: ExecutionContext, sabotage: Sabotage, point: StopPoint) {
   const deployment = await deploy(t);
   await deployment.startGuest('a');
-  const env = { CURLING_TEST_SABOTAGE: sabotage, CURLING_TEST_STOP_AT: `${point}:60` };
+  const env = { CURLING_TEST_SABOTAGE: sabotage, CURLING_TEST_STOP_AT: `${point}:150` };
   const primary = await deployment.startCoordinator('a', {
     role: 'primary',
     peers: ['b'],
@@ -36,6 +36,8 @@ async function killedAt(t: ExecutionContext, sabotage: Sabotage, point: StopPoin
     env,
   });
   const traffic = await Traffic.start(deployment.lab, TRAFFIC);
+  // An epoch without a record in it could be repeated unseen.
+  await untilRecords(traffic, 100);
   await deployment.startCoordinator('b', { role: 'backup', peers: ['a'], flags: PATIENT });
   await untilStopped(primary.pid!);
   deployment.lab.kill('a');
