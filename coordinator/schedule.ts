@@ -6,13 +6,13 @@
  * and at the latest `intervalMaxMs` after the guest last ran on. Mode `fixed`: every `intervalMs`,
  * whatever it costs the guest.
  *
- * The budget is a bucket of milliseconds of work that the guest may lose by being stopped: a pause costs its length times
- * the share of its time in which the guest works, though never less than two fifths of its length. An idle guest loses
- * nothing but promptness, and may be stopped more often. An eighth of what one
- * window allows can be saved up, so that a few checkpoints may follow each other closely; the rest
- * flows in evenly. Both together are exactly the window's budget. A checkpoint starts when the
- * bucket holds its predicted pause (or is full, for a pause larger than the bucket), and is charged
- * what it really took, so the bucket goes into debt by at most one pause:
+ * The budget is a bucket of milliseconds of work that the guest may lose by being stopped: a pause
+ * costs its length times the share of its time in which the guest works, though never less than two
+ * fifths of its length. An idle guest loses nothing but promptness, and may be stopped more often.
+ * An eighth of what one window allows can be saved up, so that a few checkpoints may follow each
+ * other closely; the rest flows in evenly. Both together are exactly the window's budget. A
+ * checkpoint starts when the bucket holds its predicted cost (or is full, for a cost larger than the
+ * bucket), and is charged what it really cost, so the bucket goes into debt by at most one pause:
  *
  *   cost of the pauses in any windowMs ≤ pauseShareMax × windowMs + one pause
  *

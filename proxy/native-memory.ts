@@ -1,6 +1,5 @@
 /**
  * Memory outside of V8's heap, at a fixed address that the kernel may be given: mapped once, touched once, never moved.
- * Invariant: allocated pieces do not overlap and lie inside.
  */
 import assert from 'node:assert/strict';
 import { CurlingError } from '../common/errors.ts';
@@ -22,7 +21,6 @@ export class NativeMemory {
   readonly u16: Uint16Array;
   readonly u32: Uint32Array;
   readonly i32: Int32Array;
-  #used = 0;
 
   /**
    * Maps `length` bytes, at most 4 GiB, zeroed and present: no page fault later, none from a fork either.
@@ -48,14 +46,6 @@ export class NativeMemory {
     this.u32 = new Uint32Array(buffer);
     this.i32 = new Int32Array(buffer);
     if (fd < 0) for (let at = 0; at < rounded; at += PAGE_BYTES) this.bytes[at] = 0;
-  }
-
-  /** Sets `length` bytes aside and returns their offset, a multiple of 8. */
-  allocate(length: number): number {
-    const offset = this.#used;
-    this.#used += Math.ceil(length / 8) * 8;
-    assert(this.#used <= this.bytes.length);
-    return offset;
   }
 
   /** Writes an address (or any whole number below 2^53) as 64 bits at `offset`, a multiple of 4. */

@@ -91,9 +91,7 @@ export function errnoName(code: number): string {
 /** errno values, include/uapi/asm-generic/errno.h. */
 export const ERRNO = {
   EPERM: 1,
-  ENOENT: 2,
   EINTR: 4,
-  ENODEV: 19,
   EAGAIN: 11,
   ENOMEM: 12,
   EACCES: 13,

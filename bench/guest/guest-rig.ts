@@ -148,12 +148,6 @@ export class GuestRig {
     await this.during(this.probe.ask(CONTROL_PORTS.dirty, line));
   }
 
-  /** How many pages the guest has dirtied so, ever. */
-  async dirtied(): Promise<number> {
-    const [answer] = await this.during(this.probe.ask(CONTROL_PORTS.dirty, 'status'));
-    return Number((JSON.parse(answer!.text) as { written: number }).written);
-  }
-
   /** Bytes that the primary has sent over the replication link, as its interface counts them. */
   async wireBytes(): Promise<number> {
     const host = this.deployment.lab.host(PRIMARY);

@@ -42,10 +42,10 @@ export class GuestLoad {
     let busiestMs = this.#files.length === 0 ? Number.POSITIVE_INFINITY : 0;
     for (const [index, file] of this.#files.entries()) {
       const cpuMs = this.#read(file);
-      const workedMs = cpuMs - this.#cpuMs[index]!;
-      busiestMs = Number.isNaN(workedMs) ? Number.POSITIVE_INFINITY : Math.max(busiestMs, workedMs);
+      busiestMs = Math.max(busiestMs, cpuMs - this.#cpuMs[index]!);
       this.#cpuMs[index] = cpuMs;
     }
+    // Also when it is not a number, as for a thread that has ended long ago.
     return busiestMs < ranMs ? Math.max(0, busiestMs / ranMs) : 1;
   }
 
