@@ -9,6 +9,8 @@ export interface AvaOptions {
   files: readonly string[];
   /** The node to run on. Default this one. */
   node?: string;
+  /** Added to its environment. */
+  env?: NodeJS.ProcessEnv;
   /** Called for every test as it ends. */
   onTest: (test: TapTest) => void;
 }
@@ -42,7 +44,7 @@ function startAva(options: AvaOptions): ChildProcess {
   const cli = join(options.repository, 'node_modules/ava/entrypoints/cli.mjs');
   return spawn(options.node ?? process.execPath, [cli, '--tap', '--serial', ...options.files], {
     cwd: options.repository,
-    env: { ...process.env, NO_COLOR: '1', FORCE_COLOR: '0' },
+    env: { ...process.env, NO_COLOR: '1', FORCE_COLOR: '0', ...options.env },
     stdio: ['ignore', 'pipe', 'inherit'],
   });
 }

@@ -29,7 +29,7 @@ export async function testNewerNode(repository: string, files: readonly string[]
     if (test.outcome === 'failed') failures.push(test);
     if (test.outcome === 'passed') passed += 1;
   };
-  await runAva({ repository, files, node, onTest });
+  await runAva({ repository, files, node, onTest, env: { CURLING_BRIEF: '1' } });
   const details = failures.flatMap(test => [test.title, ...test.details]);
   if (failures.length > 0) return failure(title, ...details);
   return { title: `${title} (${passed} tests)`, outcome: 'passed', details: [] } satisfies TapTest;
