@@ -9,6 +9,7 @@ import { randomUUID } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
 import type { SwapRequest } from './arbitration/register.ts';
+import { decodeIdentity, encodeIdentity } from './identity-json.ts';
 
 const BOOT_ID = '/proc/sys/kernel/random/boot_id';
 
@@ -78,17 +79,15 @@ export class IdentityFile {
 
   #read(): Identity | undefined {
     try {
-      const identity = JSON.parse(fs.readFileSync(this.#path, 'utf8')) as Identity;
-      const usable =
-        /^[0-9a-f]{32}$/.test(identity.incarnation) && identity.bootId === this.#bootId;
-      return usable ? identity : undefined;
+      const identity = decodeIdentity(fs.readFileSync(this.#path, 'utf8'));
+      return identity.bootId === this.#bootId ? identity : undefined;
     } catch {
-      return undefined; // none, or a torn one: a new life
+      return undefined; // none, or a damaged one: a new life
     }
   }
 
   #write(identity: Identity): void {
-    fs.writeFileSync(`${this.#path}.new`, JSON.stringify(identity), { mode: 0o600 });
+    fs.writeFileSync(`${this.#path}.new`, encodeIdentity(identity), { mode: 0o600 });
     fs.renameSync(`${this.#path}.new`, this.#path);
     this.#identity = identity;
   }

@@ -6,6 +6,7 @@ import { createLogger } from '../common/log.ts';
 import { runProgram, untilTerminated } from '../common/program.ts';
 import type { JsonObject } from '../common/qmp/messages.ts';
 import { QmpServer } from '../common/qmp/server.ts';
+import { shown } from '../common/shown.ts';
 import { WitnessClient } from './arbitration/witness-client.ts';
 import { COORDINATOR, type CoordinatorConfig, coordinatorConfig } from './config.ts';
 import { Coordinator } from './coordinator.ts';
@@ -87,6 +88,6 @@ function controlServer(
 /** Commands that change something name the machine, so that none is meant for another one. */
 function checkVm(config: CoordinatorConfig, args: JsonObject): void {
   if (args.vm === config.vm) return;
-  const text = `expected "vm": "${config.vm}", got ${JSON.stringify(args.vm) ?? 'nothing'}`;
+  const text = `expected "vm": "${config.vm}", got ${shown(args.vm)}`;
   throw new CurlingError('CURLING_STATE', text);
 }

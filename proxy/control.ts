@@ -2,6 +2,7 @@
 import { CurlingError } from '../common/errors.ts';
 import type { JsonObject } from '../common/qmp/messages.ts';
 import type { CommandHandler } from '../common/qmp/server.ts';
+import { shown } from '../common/shown.ts';
 import type { TapProxy } from './tap-proxy.ts';
 
 /**
@@ -38,6 +39,6 @@ function optionalEpoch(args: JsonObject): number | undefined {
 function epochOf(args: JsonObject): number {
   const { epoch } = args;
   if (Number.isSafeInteger(epoch) && (epoch as number) >= 1) return epoch as number;
-  const text = `expected "epoch" as a whole number from 1, got ${JSON.stringify(epoch)}`;
+  const text = `expected "epoch" as a whole number from 1, got ${shown(epoch)}`;
   throw new CurlingError('CURLING_MESSAGE', text);
 }

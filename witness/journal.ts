@@ -15,6 +15,7 @@
 import { createHash } from 'node:crypto';
 import { CurlingError, messageOf } from '../common/errors.ts';
 import { isObject } from '../common/qmp/messages.ts';
+import { shown } from '../common/shown.ts';
 import type { Register } from '../coordinator/arbitration/register.ts';
 import {
   parseGeneration,
@@ -98,8 +99,9 @@ export function readJournal(content: Buffer, path: string): Journal {
       throw damaged(path, number, 'its checksum does not fit');
     }
     try {
-      if (store === undefined) store = parseHeader(read.entry);
-      else takeEntry(vms, parseEntry(read.entry), store);
+      const entry: unknown = JSON.parse(read.entry);
+      if (store === undefined) store = parseHeader(entry);
+      else takeEntry(vms, parseEntry(entry), store);
     } catch (error) {
       throw damaged(path, number, messageOf(error));
     }
@@ -131,17 +133,17 @@ function sumOf(after: string, entry: string): string {
   return createHash('sha256').update(after).update(entry).digest('hex').slice(0, 16);
 }
 
-function readLine(text: string, after: string): { sum: string; entry: unknown } | null {
+function readLine(text: string, after: string): { sum: string; entry: string } | null {
   const match = LINE.exec(text);
   const [, sum = '', entry = ''] = match ?? [];
   if (!match || sumOf(after, entry) !== sum) return null;
-  return { sum, entry: JSON.parse(entry) };
+  return { sum, entry };
 }
 
 function parseHeader(entry: unknown): string {
   if (!isObject(entry) || entry.format !== FORMAT) throw new Error('it is no store of a witness');
   if (entry.version !== VERSION)
-    throw new Error(`version ${VERSION} was expected, it has ${JSON.stringify(entry.version)}`);
+    throw new Error(`version ${VERSION} was expected, it has ${shown(entry.version)}`);
   return parseIdentity('store', entry.store);
 }
 

@@ -3,6 +3,7 @@ import { EventEmitter } from 'node:events';
 import net from 'node:net';
 import { CurlingError, ERROR_CODES, type ErrorCode, messageOf } from '../errors.ts';
 import type { TcpAddress } from '../options.ts';
+import { shown } from '../shown.ts';
 import { LineSplitter } from './lines.ts';
 import { isObject, type JsonObject, type QmpEvent } from './messages.ts';
 
@@ -18,6 +19,9 @@ export interface QmpClientOptions {
   /** Commands under way at once. Default 64; one more is refused with CURLING_BUSY. */
   pendingMax?: number;
 }
+
+/** The last second that a Date can hold. */
+const TIMESTAMP_SECONDS_MAX = 8.64e12 - 1;
 
 interface Pending {
   command: string;
@@ -184,7 +188,7 @@ export class QmpClient extends EventEmitter<ClientEvents> {
       this.emit('event', {
         event: message.event,
         data,
-        timestamp: message.timestamp as QmpEvent['timestamp'],
+        timestamp: timestampOf(message.timestamp),
       });
       return;
     }
@@ -197,8 +201,8 @@ export class QmpClient extends EventEmitter<ClientEvents> {
   }
 
   #commandError(command: string, error: JsonObject): CurlingError {
-    const desc = typeof error.desc === 'string' ? error.desc : JSON.stringify(error);
-    if (typeof error.code === 'string' && error.code in ERROR_CODES)
+    const desc = typeof error.desc === 'string' ? error.desc : shown(error, 1000);
+    if (typeof error.code === 'string' && Object.hasOwn(ERROR_CODES, error.code))
       return new CurlingError(error.code as ErrorCode, desc);
     const code =
       error.class === 'CommandNotFound' ? 'CURLING_COMMAND_UNKNOWN' : 'CURLING_COMMAND_FAILED';
@@ -216,6 +220,17 @@ export class QmpClient extends EventEmitter<ClientEvents> {
     this.#pending.clear();
     this.emit('close', this.#closed);
   }
+}
+
+/** When an event happened, as its server says; a server that says something else is taken to mean 1970. */
+function timestampOf(value: unknown): QmpEvent['timestamp'] {
+  const { seconds, microseconds } = isObject(value) ? value : {};
+  const valid = isCount(seconds, TIMESTAMP_SECONDS_MAX) && isCount(microseconds, 999_999);
+  return valid ? { seconds, microseconds } : { seconds: 0, microseconds: 0 };
+}
+
+function isCount(value: unknown, max: number): value is number {
+  return typeof value === 'number' && Number.isInteger(value) && value >= 0 && value <= max;
 }
 
 function parseMessage(line: string): JsonObject {

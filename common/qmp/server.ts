@@ -8,9 +8,10 @@
 import fs from 'node:fs';
 import net from 'node:net';
 import { asCurlingError, CurlingError } from '../errors.ts';
+import { jsonOf } from '../shown.ts';
 import { VERSION } from '../version.ts';
 import { describeAddress, type QmpAddress } from './client.ts';
-import { LineSplitter } from './lines.ts';
+import { LineSplitter, LineTooLong } from './lines.ts';
 import { type ErrorClass, eventMessage, isObject, type JsonObject } from './messages.ts';
 
 /** How long a refused client may go on sending before it is cut off. */
@@ -59,6 +60,7 @@ export class QmpServer {
     malformed: 0,
     linesTooLong: 0,
     slowClientsClosed: 0,
+    acceptErrors: 0,
     commands: 0,
   };
   readonly #options: Required<QmpServerOptions>;
@@ -89,6 +91,8 @@ export class QmpServer {
       this.#server.once('error', error => reject(listenError(address, error)));
       const listening = () => {
         this.#server.removeAllListeners('error');
+        // Too many open files: whoever wanted to connect is not let in, and nothing else happens.
+        this.#server.on('error', () => this.counters.acceptErrors++);
         resolve();
       };
       if (typeof address === 'string') this.#server.listen({ path: address }, listening);
@@ -143,7 +147,8 @@ export class QmpServer {
     if (client.refused) return;
     try {
       for (const line of client.splitter.push(chunk)) this.#dispatch(client, line);
-    } catch {
+    } catch (error) {
+      if (!(error instanceof LineTooLong)) throw error;
       this.counters.linesTooLong++;
       const desc = `a line is longer than ${this.#options.lineBytesMax} bytes; the connection is closed`;
       this.#send(client, { error: { class: 'GenericError', desc, code: 'CURLING_MESSAGE' } });
@@ -174,6 +179,9 @@ export class QmpServer {
     }
     if (!isObject(message))
       return this.#malformed(client, 'expected an object with the member "execute"');
+    if (message.id !== undefined && jsonOf(message.id) === undefined) {
+      return this.#malformed(client, 'expected an "id" that can be said again, got one too deep');
+    }
     if (typeof message.execute !== 'string') {
       return this.#malformed(
         client,

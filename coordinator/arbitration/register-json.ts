@@ -4,6 +4,7 @@
  */
 import { CurlingError } from '../../common/errors.ts';
 import { isObject, type JsonObject } from '../../common/qmp/messages.ts';
+import { shown } from '../../common/shown.ts';
 import type { Owner, Register, SwapRequest, Transition } from './register.ts';
 
 const NAME = /^[A-Za-z0-9_.-]{1,64}$/;
@@ -98,6 +99,8 @@ export function parseGeneration(what: string, value: unknown, min: number): numb
 }
 
 function malformed(what: string, expected: string, got: unknown): CurlingError {
-  const text = JSON.stringify(got)?.slice(0, 100) ?? 'nothing';
-  return new CurlingError('CURLING_REGISTER', `${what}: expected ${expected}, got ${text}`);
+  return new CurlingError(
+    'CURLING_REGISTER',
+    `${what}: expected ${expected}, got ${shown(got, 100)}`,
+  );
 }

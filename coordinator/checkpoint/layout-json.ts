@@ -3,6 +3,8 @@
  * by field.
  */
 import { CurlingError } from '../../common/errors.ts';
+import { isObject } from '../../common/qmp/messages.ts';
+import { shown } from '../../common/shown.ts';
 import { type GuestLayout, PAGE_BYTES, type RamBlock, type RamSection } from './layout.ts';
 
 export const BLOCKS_MAX = 1024;
@@ -56,8 +58,8 @@ function blockOf(json: unknown, index: number): RamBlock {
 }
 
 function record(what: string, json: unknown): Record<string, unknown> {
-  expect(typeof json === 'object' && json !== null, what, 'an object', json);
-  return json as Record<string, unknown>;
+  expect(isObject(json), what, 'an object', json);
+  return json;
 }
 
 function isText(value: unknown, bytesMax: number): value is string {
@@ -70,6 +72,6 @@ function isNatural(value: unknown, max: number): value is number {
 
 function expect(ok: boolean, what: string, expected: string, got: unknown): asserts ok {
   if (ok) return;
-  const text = `${what}: expected ${expected}, got ${JSON.stringify(got)?.slice(0, 80)}`;
+  const text = `${what}: expected ${expected}, got ${shown(got)}`;
   throw new CurlingError('CURLING_REPLICATION_FRAME', text);
 }

@@ -17,10 +17,10 @@ const NAME_BYTES_MAX = 255;
 /** QEMU 10 knows 25 capabilities. */
 const CAPABILITIES_MAX = 64;
 /** Subsections that are kept as they came, by name; the value is the length of their fields. */
-const KEPT_SUBSECTIONS: Readonly<Record<string, number>> = {
-  'configuration/target-page-bits': 4,
-  'configuration/uuid': 16,
-};
+const KEPT_SUBSECTIONS: ReadonlyMap<string, number> = new Map([
+  ['configuration/target-page-bits', 4],
+  ['configuration/uuid', 16],
+]);
 
 export interface Configuration {
   machine: string;
@@ -54,7 +54,7 @@ export function* readSubsection(reader: FieldReader, configuration: Configuratio
     yield* readCapabilities(reader, configuration);
     return;
   }
-  const fieldBytes = KEPT_SUBSECTIONS[name];
+  const fieldBytes = KEPT_SUBSECTIONS.get(name);
   // Each is sent once, which also bounds what is kept.
   if (fieldBytes === undefined || configuration.subsections.includes(name))
     throw streamError(

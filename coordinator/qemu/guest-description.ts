@@ -3,8 +3,10 @@
  * is the same whether the guest runs or the QEMU is a standby in -incoming: nothing that firmware or the guest sets up
  * (bus numbers, addresses, interrupts) is in it, nor how memory is backed.
  */
+import { CurlingError } from '../../common/errors.ts';
 import type { QmpClient } from '../../common/qmp/client.ts';
 import { isObject, type JsonObject } from '../../common/qmp/messages.ts';
+import { shown } from '../../common/shown.ts';
 import { queryList, queryObject } from './qmp-queries.ts';
 
 export interface GuestDescription {
@@ -28,6 +30,17 @@ export interface GuestDescription {
  * @throws CurlingError as QmpClient.execute; CURLING_MESSAGE for an answer of another shape
  */
 export async function describeGuest(qmp: QmpClient): Promise<GuestDescription> {
+  try {
+    return await askForGuest(qmp);
+  } catch (error) {
+    // An object can say of itself that it cannot be made a string or a number.
+    if (!(error instanceof TypeError)) throw error;
+    const text = `QEMU describes its guest in another shape: ${error.message}`;
+    throw new CurlingError('CURLING_MESSAGE', text, { cause: error });
+  }
+}
+
+async function askForGuest(qmp: QmpClient): Promise<GuestDescription> {
   const [version, memory, kvm, cpus, pci, machine] = await Promise.all([
     queryObject(qmp, 'query-version'),
     queryObject(qmp, 'query-memory-size-summary'),
@@ -36,11 +49,16 @@ export async function describeGuest(qmp: QmpClient): Promise<GuestDescription> {
     queryPci(qmp),
     qmp.execute('qom-get', { path: '/machine', property: 'type' }),
   ]);
+  const ramBytes = Number(memory['base-memory']) + Number(memory['plugged-memory'] ?? 0);
+  if (!Number.isSafeInteger(ramBytes)) {
+    const text = `query-memory-size-summary: expected a size, got ${shown(memory)}`;
+    throw new CurlingError('CURLING_MESSAGE', text);
+  }
   const { major, minor, micro } = isObject(version.qemu) ? version.qemu : {};
   return {
     qemuVersion: `${major}.${minor}.${micro}`,
     machine: String(machine),
-    ramBytes: Number(memory['base-memory']) + Number(memory['plugged-memory'] ?? 0),
+    ramBytes,
     accel: kvm.enabled === true ? 'kvm' : 'tcg',
     cpus: cpus.length,
     cpuFeatures: cpus[0] ? await cpuFeatures(qmp, String(cpus[0]['qom-path'])) : [],
@@ -96,7 +114,7 @@ function missing(label: string, list: unknown[], other: unknown[], where: string
 }
 
 function text(value: unknown): string {
-  const words = typeof value === 'string' ? value : (JSON.stringify(value) ?? 'nothing');
+  const words = typeof value === 'string' ? value : shown(value, 201);
   return words.length > 200 ? `${words.slice(0, 200)}…` : words;
 }
 

@@ -7,7 +7,13 @@
  */
 import { CurlingError } from '../../common/errors.ts';
 import { type Frame, FrameDecoder, frameError } from './decode.ts';
-import { beatPayload, type EncodedFrame, encodeFrame, jsonPayload } from './encode.ts';
+import {
+  beatPayload,
+  type EncodedFrame,
+  encodeFrame,
+  reasonPayload,
+  refusePayload,
+} from './encode.ts';
 import type { Link } from './link.ts';
 import { parseBeat, parseReason, parseRefuse } from './parse.ts';
 import { type FrameAddress, MESSAGE, type MessageType } from './types.ts';
@@ -112,7 +118,7 @@ export class Channel {
   /** Ends in good order. */
   bye(reason: string): void {
     if (!this.#open) return;
-    this.send(MESSAGE.bye, this.#owner.address(), jsonPayload({ reason: reason.slice(0, 1000) }));
+    this.send(MESSAGE.bye, this.#owner.address(), reasonPayload(reason));
     this.#close(undefined, true);
   }
 
@@ -123,8 +129,7 @@ export class Channel {
     if (!this.#open) return;
     const answers = this.counters.framesIn > 0 || error.code === 'CURLING_REPLICATION_VERSION';
     if (answers) {
-      const desc = error.message.slice(0, 1000);
-      this.send(MESSAGE.refuse, this.#owner.address(), jsonPayload({ code: error.code, desc }));
+      this.send(MESSAGE.refuse, this.#owner.address(), refusePayload(error));
     }
     this.#close(error, answers);
   }

@@ -1,6 +1,8 @@
 /** Messages to bytes. Nothing is copied: a frame is a list of buffers that are written together. */
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
+import type { CurlingError } from '../../common/errors.ts';
+import { cutForJson } from '../../common/shown.ts';
 import type { PageChunk } from '../checkpoint/page-chunk.ts';
 import { ENTRY_BYTES } from '../checkpoint/page-chunk.ts';
 import { Digest } from './digest.ts';
@@ -70,6 +72,19 @@ export function encodeFrame(
 /** A payload that is JSON: HELLO, WELCOME, REFUSE, FULL_BEGIN, GUEST_LOST, BYE. */
 export function jsonPayload(value: unknown): Buffer[] {
   return [Buffer.from(JSON.stringify(value))];
+}
+
+/** Bytes that a text for the peer may take: what is left of 4 KiB is for the rest of the JSON. */
+const TEXT_BYTES_MAX = 3 << 10;
+
+/** REFUSE. A text that is too long for the message is cut. */
+export function refusePayload(error: CurlingError): Buffer[] {
+  return jsonPayload({ code: error.code, desc: cutForJson(error.message, TEXT_BYTES_MAX) });
+}
+
+/** GUEST_LOST and BYE. A text that is too long for the message is cut. */
+export function reasonPayload(reason: string): Buffer[] {
+  return jsonPayload({ reason: cutForJson(reason, TEXT_BYTES_MAX) });
 }
 
 /** PAGES: u32 entries, u32 data pages, the entries, the data. */

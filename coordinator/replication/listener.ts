@@ -42,6 +42,7 @@ export class BackupListener {
     halfOpenRefused: 0,
     handshakeTimeouts: 0,
     secondRefused: 0,
+    acceptErrors: 0,
     admitted: 0,
     failed: {} as Partial<Record<ErrorCode, number>>,
   };
@@ -78,6 +79,8 @@ export class BackupListener {
       });
       this.#server.listen({ ...address }, () => {
         this.#server.removeAllListeners('error');
+        // Too many open files: whoever wanted to connect is not let in, and nothing else happens.
+        this.#server.on('error', () => this.counters.acceptErrors++);
         resolve();
       });
     });

@@ -1,5 +1,7 @@
 /** Payloads to values. Everything is checked; what is wrong is CURLING_REPLICATION_FRAME. */
 import { CurlingError, ERROR_CODES, type ErrorCode, messageOf } from '../../common/errors.ts';
+import { isObject } from '../../common/qmp/messages.ts';
+import { shown } from '../../common/shown.ts';
 import type { GuestLayout } from '../checkpoint/layout.ts';
 import { PAGE_BYTES } from '../checkpoint/layout.ts';
 import { layoutFromJson } from '../checkpoint/layout-json.ts';
@@ -134,7 +136,7 @@ function parseObject(what: string, frame: Frame): Record<string, unknown> {
   } catch (error) {
     throw frameError(`${what}: expected JSON: ${messageOf(error)}`, error);
   }
-  if (typeof value === 'object' && value !== null) return value as Record<string, unknown>;
+  if (isObject(value)) return value;
   throw frameError(`${what}: expected a JSON object`);
 }
 
@@ -149,5 +151,5 @@ function nameOf(what: string, value: unknown): string {
 
 function naturalOf(what: string, value: unknown): number {
   if (Number.isSafeInteger(value) && (value as number) >= 0) return value as number;
-  throw frameError(`${what}: expected a whole number, got ${JSON.stringify(value)?.slice(0, 80)}`);
+  throw frameError(`${what}: expected a whole number, got ${shown(value)}`);
 }

@@ -19,7 +19,14 @@ import { layoutToJson } from '../checkpoint/layout-json.ts';
 import type { PageChunk } from '../checkpoint/page-chunk.ts';
 import { Channel, unexpected } from './channel.ts';
 import { type Frame, frameError } from './decode.ts';
-import { commitPayload, devicePayload, jsonPayload, pagesPayload, vmIdOf } from './encode.ts';
+import {
+  commitPayload,
+  devicePayload,
+  jsonPayload,
+  pagesPayload,
+  reasonPayload,
+  vmIdOf,
+} from './encode.ts';
 import type { Link } from './link.ts';
 import { parseWelcome } from './parse.ts';
 import { CheckpointSummary } from './summary.ts';
@@ -205,8 +212,7 @@ export class SenderSession {
 
   /** Tells the backup that the primary's QEMU is gone, so that it need not wait for silence. */
   guestLost(reason: string): void {
-    const payload = jsonPayload({ reason: reason.slice(0, 1000) });
-    this.channel.send(MESSAGE.guestLost, this.#address(), payload);
+    this.channel.send(MESSAGE.guestLost, this.#address(), reasonPayload(reason));
   }
 
   /** Ends in good order. */

@@ -1,0 +1,19 @@
+/** All that is fuzzed. */
+import type { Target } from '../target.ts';
+import { GUEST_ANSWERS } from './guest.ts';
+import { MIGRATION } from './migration.ts';
+import { FRAMES } from './replication.ts';
+import { RECEIVER_END, SENDER_END } from './sessions.ts';
+import { IDENTITY_FILE, JOURNAL, LINES, MANIFEST_FILE } from './text.ts';
+
+export const TARGETS: readonly Target[] = [
+  FRAMES,
+  RECEIVER_END,
+  SENDER_END,
+  MIGRATION,
+  GUEST_ANSWERS,
+  LINES,
+  JOURNAL,
+  IDENTITY_FILE,
+  MANIFEST_FILE,
+];
