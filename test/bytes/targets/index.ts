@@ -4,6 +4,7 @@ import { GUEST_ANSWERS } from './guest.ts';
 import { MIGRATION } from './migration.ts';
 import { FRAMES } from './replication.ts';
 import { RECEIVER_END, SENDER_END } from './sessions.ts';
+import { proxyTarget, qmpTarget, witnessAnswerTarget, witnessTarget } from './sockets.ts';
 import { IDENTITY_FILE, JOURNAL, LINES, MANIFEST_FILE } from './text.ts';
 
 export const TARGETS: readonly Target[] = [
@@ -16,4 +17,8 @@ export const TARGETS: readonly Target[] = [
   JOURNAL,
   IDENTITY_FILE,
   MANIFEST_FILE,
+  witnessTarget(),
+  witnessAnswerTarget(),
+  proxyTarget(),
+  qmpTarget(),
 ];
