@@ -5,6 +5,7 @@
 import type { Clock } from '../common/clock.ts';
 import { CurlingError, messageOf } from '../common/errors.ts';
 import type { Logger } from '../common/log.ts';
+import type { StopAt } from '../common/test-stop.ts';
 import type { HostEvent } from './arbitration/host-events.ts';
 import type { HostState } from './arbitration/host-state.ts';
 import { readBootId, Store } from './checkpoint/store.ts';
@@ -36,6 +37,7 @@ export interface BackupModules {
   log: Logger;
   identity: IdentityFile;
   sabotage: Sabotage | undefined;
+  stopAt: StopAt;
   state(): HostState;
   dispatch(event: HostEvent): void;
   explain(reason: string): void;
@@ -110,7 +112,7 @@ export class Backup {
 
   /** Acknowledges everything up to `epoch`. */
   acknowledge(epoch: number): void {
-    this.#listener.session?.ack(epoch);
+    if (this.#listener.session?.ack(epoch)) this.#modules.stopAt('ack-sent');
   }
 
   /** The operator wants this host to take over. */
@@ -135,7 +137,7 @@ export class Backup {
     // From here on it may be the guest: whoever starts after us must not end it as a standby.
     this.#modules.identity.setStandby(null);
     try {
-      await standby.resume(stream);
+      await standby.resume(stream, this.#modules.stopAt);
     } catch (error) {
       await this.#keeper.discard(standby);
       throw error;
@@ -170,8 +172,9 @@ export class Backup {
   }
 
   #newStore(): Store {
-    const { config } = this.#modules;
-    return Store.create({ directory: config.shadowDir, vm: config.vm, bootId: readBootId() });
+    const { config, stopAt } = this.#modules;
+    const { shadowDir: directory, vm } = config;
+    return Store.create({ directory, vm, bootId: readBootId(), stopAt });
   }
 
   #sinkOf(store: Store): CheckpointSink {

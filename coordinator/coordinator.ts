@@ -13,6 +13,7 @@ import { asCurlingError, CurlingError, messageOf } from '../common/errors.ts';
 import type { Logger } from '../common/log.ts';
 import type { QmpClient } from '../common/qmp/client.ts';
 import type { JsonObject } from '../common/qmp/messages.ts';
+import type { StopAt } from '../common/test-stop.ts';
 import { reduce } from './arbitration/host.ts';
 import type { HostAction, HostEvent, HostNotice } from './arbitration/host-events.ts';
 import { createRequest, initialState } from './arbitration/host-start.ts';
@@ -31,7 +32,6 @@ import { endColo } from './qemu/colo-migration.ts';
 import type { Sabotage } from './sabotage.ts';
 import { qmpPathOf } from './standby-keeper.ts';
 import type { FailoverRecord } from './status.ts';
-import type { StopAt } from './test-stop.ts';
 
 /** Between two attempts to learn the outcome of an unresolved request. */
 const RETRY_MS = 100;
@@ -315,6 +315,7 @@ export class Coordinator extends EventEmitter<CoordinatorEvents> {
 
   #note(event: HostEvent): void {
     if (event.type !== 'suspect-peer' || this.#state.name !== 'BACK') return;
+    this.#modules.stopAt('suspected');
     const { clock } = this.#modules;
     const from = this.#state.peer?.host ?? 'unknown';
     const silentMs = this.backup.silentMs;
@@ -335,6 +336,7 @@ export class Coordinator extends EventEmitter<CoordinatorEvents> {
   }
 
   #swap(request: SwapRequest): void {
+    const { stopAt } = this.#modules;
     if (
       this.#modules.sabotage === 'promote-without-grant' &&
       request.transition === 'solo-by-backup'
@@ -355,6 +357,8 @@ export class Coordinator extends EventEmitter<CoordinatorEvents> {
     this.#ask(this.#modules.witness.swap(request), answer => {
       this.dispatch({ type: 'swap-answered', request, register: answer.register });
     });
+    if (request.transition === 'solo-by-backup') setImmediate(stopAt, 'solo-sent');
+    if (request.transition === 'pair') setImmediate(stopAt, 'pair-sent');
   }
 
   #read(): void {
@@ -400,6 +404,7 @@ export class Coordinator extends EventEmitter<CoordinatorEvents> {
   async #resume(epoch: number): Promise<void> {
     const { clock, identity, config } = this.#modules;
     this.#grantedAtMs = clock.now();
+    this.#modules.stopAt('granted');
     try {
       // The grant is ours, so output may be free before the guest says its first word; what an earlier life of this host
       // left in the proxy is nobody's any more.
@@ -407,6 +412,7 @@ export class Coordinator extends EventEmitter<CoordinatorEvents> {
       const [standby] = await Promise.all([this.backup.resume(epoch), opened]);
       this.primary.attach(standby.qmp);
       identity.setGuest(qmpPathOf(config));
+      this.#modules.stopAt('announced');
       this.#recordFailover(epoch, clock.now() - this.#grantedAtMs);
       this.#queue.push({ type: 'resumed' });
     } catch (error) {

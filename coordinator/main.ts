@@ -7,6 +7,7 @@ import { runProgram, untilTerminated } from '../common/program.ts';
 import type { JsonObject } from '../common/qmp/messages.ts';
 import { QmpServer } from '../common/qmp/server.ts';
 import { shown } from '../common/shown.ts';
+import { testStopFrom } from '../common/test-stop.ts';
 import { WitnessClient } from './arbitration/witness-client.ts';
 import { COORDINATOR, type CoordinatorConfig, coordinatorConfig } from './config.ts';
 import { Coordinator } from './coordinator.ts';
@@ -14,7 +15,6 @@ import { IdentityFile } from './identity.ts';
 import { ProxyClient } from './proxy-client.ts';
 import { report } from './report.ts';
 import { sabotageFrom } from './sabotage.ts';
-import { stopAtFrom } from './test-stop.ts';
 
 await runProgram(COORDINATOR, async line => {
   const config = coordinatorConfig(line);
@@ -22,7 +22,7 @@ await runProgram(COORDINATOR, async line => {
   const sabotage = sabotageFrom(process.env);
   if (sabotage)
     log.fatal(`this process is sabotaged for a test: ${sabotage}; nothing is protected`);
-  const stopAt = stopAtFrom(process.env);
+  const stopAt = testStopFrom(process.env) ?? (() => {});
   const identity = new IdentityFile(config.runDir);
   const witness = new WitnessClient(
     config.witness,

@@ -7,6 +7,7 @@ import { asCurlingError, type CurlingError, messageOf } from '../common/errors.t
 import type { Logger } from '../common/log.ts';
 import type { TcpAddress } from '../common/options.ts';
 import type { QmpClient } from '../common/qmp/client.ts';
+import type { StopAt } from '../common/test-stop.ts';
 import type { HostEvent } from './arbitration/host-events.ts';
 import type { HostState } from './arbitration/host-state.ts';
 import type { Owner } from './arbitration/register.ts';
@@ -21,7 +22,6 @@ import { vcpuThreads } from './qemu/guest-load.ts';
 import { dialBackup } from './replication/dial.ts';
 import type { SenderSession } from './replication/sender.ts';
 import type { Sabotage } from './sabotage.ts';
-import type { StopAt } from './test-stop.ts';
 import { Watch } from './watch.ts';
 
 /** Between two attempts to find a backup. */
@@ -313,6 +313,7 @@ export class Primary {
     if (!this.#peer) return;
     this.#protection?.committed(epoch);
     if (name === 'SYNC' && epoch === snapshot) {
+      this.#modules.stopAt('copy-acknowledged');
       dispatch({ type: 'full-acked', generation: generation + 1, epoch, from: this.#peer });
       return;
     }

@@ -17,6 +17,7 @@ import type { Clock } from '../common/clock.ts';
 import { type CurlingError, messageOf } from '../common/errors.ts';
 import type { Logger } from '../common/log.ts';
 import type { QmpClient } from '../common/qmp/client.ts';
+import type { StopAt, StopPoint } from '../common/test-stop.ts';
 import type { GuestLayout } from './checkpoint/layout.ts';
 import type { PageChunk } from './checkpoint/page-chunk.ts';
 import { Staging } from './checkpoint/staging.ts';
@@ -27,7 +28,6 @@ import { GuestLoad } from './qemu/guest-load.ts';
 import type { SenderSession } from './replication/sender.ts';
 import type { Sabotage } from './sabotage.ts';
 import { CheckpointSchedule, type ScheduleOptions } from './schedule.ts';
-import type { StopAt, StopPoint } from './test-stop.ts';
 
 /** 256 KiB: the backup reads the first pages of a usual checkpoint while the last ones are still being staged. */
 const CHUNK_PAGES = 64;
@@ -160,9 +160,11 @@ export class Protection {
   /** Output is held from here on: lets the guest run and commits the full copy. Only after handler snapshot. */
   begin(): void {
     assert(this.#phase === 'held', 'begin follows the snapshot');
+    this.#modules.stopAt('held');
     if (this.#lost) return;
     this.#phase = 'waiting';
     this.#session.ready();
+    this.#modules.stopAt('copying');
     this.#send(this.#firstDevice!);
     this.#firstDevice = undefined;
   }
@@ -205,7 +207,7 @@ export class Protection {
 
   /** A point of the epoch is passed, once checkpoints are taken. */
   pass(point: StopPoint): void {
-    if (this.#phase === 'active') this.#modules.stopAt(point, this.#taken - this.#options.epoch);
+    if (this.#phase === 'active') this.#modules.stopAt(point);
   }
 
   /** Ends it in any phase; on return the guest runs without checkpoints. What was not committed is not. */
@@ -244,6 +246,7 @@ export class Protection {
   #onFirstPass(device: Buffer): void {
     this.#phase = 'held';
     this.#firstDevice = device;
+    this.#modules.stopAt('snapshot');
     this.#modules.handlers.snapshot(this.#taken);
   }
 
@@ -271,6 +274,7 @@ export class Protection {
   }
 
   #take(now: number): void {
+    this.pass(this.#taken === this.#options.epoch ? 'first-epoch' : 'due');
     this.#taken++;
     this.#sealed = false;
     this.#device = undefined;
@@ -279,7 +283,7 @@ export class Protection {
     this.#schedule?.stopped(now);
     this.#session.reply(); // first: the guest's output waits for what QEMU does now
     this.#modules.link.beginCheckpoint(this.#taken);
-    this.pass('replied');
+    this.pass('begin-sent');
   }
 
   #onStopped(): void {
@@ -303,7 +307,6 @@ export class Protection {
 
   #onStaged(device: Buffer): void {
     this.#device = device;
-    this.pass('staged');
     this.#runOn();
   }
 

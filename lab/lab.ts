@@ -5,7 +5,14 @@
 import { mkdirSync } from 'node:fs';
 import { CurlingError } from '../common/errors.ts';
 import { run } from '../common/run.ts';
-import { cutLink, type Link, restoreLink } from './cables.ts';
+import {
+  type Cable,
+  cutLink,
+  cutOneWay,
+  type Direction,
+  type Link,
+  restoreLink,
+} from './cables.ts';
 import { forgetAtExit, removeAtExit, removeLab, sweepLabs } from './cleanup.ts';
 import { LabHost, LabNode, LanNode } from './node.ts';
 import { checkHosts, type NodePlan, planLab } from './plan.ts';
@@ -120,6 +127,11 @@ export class Lab {
   async cut(host: string, ...links: Link[]): Promise<void> {
     for (const link of links.length > 0 ? links : (['replication', 'lan'] as const))
       await cutLink(this.lan, this.host(host), link);
+  }
+
+  /** Cuts a cable of a host in one direction; `restore` joins it. */
+  async cutOneWay(host: string, cable: Cable, direction: Direction): Promise<void> {
+    await cutOneWay(this.lan, this.host(host), cable, direction);
   }
 
   /** Joins links again; default every one. */

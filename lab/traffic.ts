@@ -142,11 +142,11 @@ export class Traffic {
   }
 
   /** What the outside has seen so far: records and compare-and-swaps pause for it, echo goes on. */
-  async check(): Promise<Verdict> {
+  async check(instants: readonly Instant[] = []): Promise<Verdict> {
     await this.#pause();
     const evidence = await this.#evidence();
     const files = this.#captures.map(({ port, file }) => ({ port, file, captured: 0, dropped: 0 }));
-    const verdict = await observe(files, this.#oracleOptions([]), evidence);
+    const verdict = await observe(files, this.#oracleOptions(instants), evidence);
     await this.#begin();
     return verdict;
   }

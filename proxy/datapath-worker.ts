@@ -10,6 +10,7 @@ import {
   workerData,
 } from 'node:worker_threads';
 import { asCurlingError, CurlingError } from '../common/errors.ts';
+import { testStopFrom } from '../common/test-stop.ts';
 import { Datapath } from './datapath.ts';
 import type {
   CommandMessage,
@@ -38,7 +39,8 @@ class DatapathThread {
 
   constructor(port: MessagePort, setup: DatapathSetup) {
     this.#port = port;
-    this.#datapath = new Datapath(setup, event => this.#post(event));
+    const stopAt = testStopFrom(process.env);
+    this.#datapath = new Datapath(setup, event => this.#post(event), stopAt);
     this.#handlers = handlersOf(
       this.#datapath,
       () => this.#poll.pause(RETRY_MS),

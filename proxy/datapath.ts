@@ -3,6 +3,7 @@
  * tap keep their order. Between taps there is none, as there is none between the queues of two network cards.
  */
 import { CurlingError } from '../common/errors.ts';
+import type { StopAt } from '../common/test-stop.ts';
 import { crossAllProcessors } from './cpu-barrier.ts';
 import type { FrameCount } from './epoch-ring.ts';
 import { type Moment, SystemClock } from './moment.ts';
@@ -23,6 +24,7 @@ export class Datapath {
   readonly #paths: TapPath[] = [];
   readonly #setup: DatapathSetup;
   readonly #post: (event: DatapathEvent) => void;
+  readonly #stopAt: StopAt | undefined;
   readonly #clock = new SystemClock();
   readonly #counters: DatapathCounters = {
     framesCaptured: 0,
@@ -50,11 +52,17 @@ export class Datapath {
 
   /**
    * Maps the memory and creates the own taps. Captures nothing yet.
+   * @param stopAt For tests: frames leave one by one then, so that a release has a middle.
    * @throws CurlingError of TapPath.
    */
-  constructor(setup: DatapathSetup, post: (event: DatapathEvent) => void) {
+  constructor(
+    setup: DatapathSetup,
+    post: (event: DatapathEvent) => void,
+    stopAt?: StopAt | undefined,
+  ) {
     this.#setup = setup;
     this.#post = post;
+    this.#stopAt = stopAt;
     try {
       for (const [tap, tapSetup] of setup.taps.entries()) {
         const options = {
@@ -215,7 +223,8 @@ export class Datapath {
    */
   send(): boolean {
     let done = 0;
-    for (const path of this.#paths) done += path.send();
+    for (const path of this.#paths) done += path.send(this.#stopAt ? 1 : undefined);
+    if (this.#stopAt && done > 0 && this.sending) this.#stopAt('releasing');
     if (this.#full && done > 0) this.#full = this.#paths.some(path => path.full);
     return done > 0 && this.#capturing && this.#paths.some(path => path.waiting);
   }

@@ -239,10 +239,10 @@ export class TapPath {
     return this.#unread || this.#next !== undefined || this.#filled();
   }
 
-  /** Sends a bounded number of released frames. Returns how many are done. */
-  send(): number {
+  /** Sends released frames, at most `most`. Returns how many are done. */
+  send(most = STEP_FRAMES): number {
     const held = this.#held;
-    const count = Math.min(this.epochs.sendable, STEP_FRAMES);
+    const count = Math.min(this.epochs.sendable, most);
     let done = 0;
     let bytes = 0;
     this.#stalled = false;

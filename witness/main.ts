@@ -7,6 +7,7 @@ import { CurlingError } from '../common/errors.ts';
 import { createLogger, logLevel } from '../common/log.ts';
 import { type CommandLine, type CommandSpec, requiredText, tcpAddress } from '../common/options.ts';
 import { runProgram, untilTerminated } from '../common/program.ts';
+import { testStopFrom } from '../common/test-stop.ts';
 import { forgetVm } from './forget.ts';
 import { witnessServer } from './service.ts';
 import { initStore, WitnessStore } from './store.ts';
@@ -61,7 +62,7 @@ async function serve(line: CommandLine, file: string): Promise<number> {
   const address = tcpAddress('listen', requiredText('listen', line.values.listen));
   const log = createLogger('curling-witness', logLevel(line.values['log-level']));
   const store = await WitnessStore.open(file);
-  const server = witnessServer(store);
+  const server = witnessServer(store, testStopFrom(process.env));
   try {
     await server.listen(address);
     const { tornBytesCut } = store.counters;

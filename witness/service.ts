@@ -4,6 +4,7 @@
  */
 import type { JsonObject } from '../common/qmp/messages.ts';
 import { QmpServer } from '../common/qmp/server.ts';
+import type { StopAt } from '../common/test-stop.ts';
 import { createRequest } from '../coordinator/arbitration/host-start.ts';
 import type { Register, SwapRequest } from '../coordinator/arbitration/register.ts';
 import {
@@ -29,7 +30,7 @@ const CLIENTS_MAX = 2_100;
  *
  * With an absent register comes `generation`: the one in which it was forgotten, or 0.
  */
-export function witnessServer(store: WitnessStore): QmpServer {
+export function witnessServer(store: WitnessStore, stopAt: StopAt = () => {}): QmpServer {
   const server: QmpServer = new QmpServer({
     program: 'curling-witness',
     clientsMax: CLIENTS_MAX,
@@ -39,8 +40,12 @@ export function witnessServer(store: WitnessStore): QmpServer {
     commands: {
       read: (args: JsonObject) => read(store, parseName('vm', args.vm)),
       create: (args: JsonObject) =>
-        swap(store, createRequest(parseName('vm', args.vm), parseOwner('primary', args.primary))),
-      swap: (args: JsonObject) => swap(store, parseSwapRequest(args)),
+        swap(
+          store,
+          createRequest(parseName('vm', args.vm), parseOwner('primary', args.primary)),
+          stopAt,
+        ),
+      swap: (args: JsonObject) => swap(store, parseSwapRequest(args), stopAt),
       'query-store': () => ({ store: store.id }),
       'query-status': () => ({
         store: store.id,
@@ -61,9 +66,16 @@ async function read(store: WitnessStore, vm: string): Promise<JsonObject> {
   return answer({ register: await store.read(vm) }, forgotten);
 }
 
-async function swap(store: WitnessStore, request: SwapRequest): Promise<JsonObject> {
+async function swap(
+  store: WitnessStore,
+  request: SwapRequest,
+  stopAt: StopAt,
+): Promise<JsonObject> {
   const forgotten = store.forgottenIn(request.vm);
-  return answer(await store.swap(request), forgotten);
+  const result = await store.swap(request);
+  if (result.swapped && request.transition === 'solo-by-backup') stopAt('solo-applied');
+  if (result.swapped && request.transition === 'pair') stopAt('pair-applied');
+  return answer(result, forgotten);
 }
 
 function answer(found: { register: Register | null }, forgotten: number): JsonObject {

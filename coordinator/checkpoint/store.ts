@@ -19,6 +19,7 @@
  */
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
+import type { StopAt } from '../../common/test-stop.ts';
 import type { Frame } from '../replication/decode.ts';
 import { commitPayload, encodeFrame } from '../replication/encode.ts';
 import type { PagesRecord } from '../replication/parse.ts';
@@ -50,6 +51,8 @@ export interface StoreOptions {
   spareBytes?: number;
   /** For tests. */
   io?: StoreIo;
+  /** For tests. */
+  stopAt?: StopAt;
 }
 
 /** A committed checkpoint, ready to be resumed from. */
@@ -88,12 +91,13 @@ interface Open {
   journalled: CheckpointSummary;
 }
 
-type Limits = Required<Omit<StoreOptions, 'io'>>;
+type Limits = Required<Omit<StoreOptions, 'io' | 'stopAt'>>;
 
 export class Store implements CheckpointSink {
   readonly counters = { commits: 0, aborts: 0, journalBytes: 0, appliedPages: 0 };
   readonly #limits: Limits;
   readonly #io: StoreIo;
+  readonly #stopAt: StopAt | undefined;
   readonly #files: StoreFiles;
   #prepared: { block: string; bytes: number; path: string } | undefined;
   #held: Held | undefined;
@@ -109,8 +113,9 @@ export class Store implements CheckpointSink {
   #closed = false;
 
   private constructor(options: StoreOptions) {
-    const { io = nodeIo, ...limits } = options;
+    const { io = nodeIo, stopAt, ...limits } = options;
     this.#io = io;
+    this.#stopAt = stopAt;
     this.#limits = {
       stagedBytesMax: 512 << 20,
       deviceBytesMax: 64 << 20,
@@ -234,7 +239,9 @@ export class Store implements CheckpointSink {
 
   commit(frame: Frame): void {
     const open = this.#opened();
+    this.#stopAt?.('received');
     const device = open.assembly.finish(frame);
+    this.#stopAt?.('verified');
     const { pair, layout, shadow, records } = open;
     const { epoch, full } = open.assembly;
     if (full) {
@@ -251,6 +258,7 @@ export class Store implements CheckpointSink {
     this.#open = undefined;
     this.counters.commits++;
     this.#check();
+    this.#stopAt?.('committed');
   }
 
   abort(): void {
@@ -275,6 +283,7 @@ export class Store implements CheckpointSink {
     held.applied = held.committed;
     held.pending = [];
     this.#check();
+    this.#stopAt?.('applied');
   }
 
   noteAck(epoch: number): void {

@@ -12,6 +12,7 @@ import { monotonicClock } from '../../common/clock.ts';
 import { CurlingError, messageOf } from '../../common/errors.ts';
 import { QmpClient } from '../../common/qmp/client.ts';
 import type { QmpEvent } from '../../common/qmp/messages.ts';
+import type { StopAt } from '../../common/test-stop.ts';
 import { QemuChild } from './child.ts';
 import { queryRunning } from './qmp-queries.ts';
 import { type StandbyMemory, standbyArguments } from './standby-arguments.ts';
@@ -93,9 +94,10 @@ export class Standby {
 
   /**
    * Feeds the stream of encodeResume and returns when the guest runs.
+   * @param stopAt For tests.
    * @throws CurlingError CURLING_QEMU_RESUME with what QEMU wrote; the standby is of no use then: kill it
    */
-  async resume(stream: readonly Buffer[]): Promise<ResumeDurations> {
+  async resume(stream: readonly Buffer[], stopAt: StopAt = () => {}): Promise<ResumeDurations> {
     const start = monotonicClock.now();
     const elapsed = () => monotonicClock.now() - start;
     const marks = { connectedMs: 0, fedMs: 0 };
@@ -108,7 +110,7 @@ export class Standby {
         const fail = (why: string) => reject(new Error(why));
         timer = setTimeout(() => fail(`the guest did not run within ${timeoutMs} ms`), timeoutMs);
         onEvent = ({ event, data }) => {
-          if (event === 'RESUME') resolve();
+          if (event === 'RESUME') resolve(stopAt('running'));
           else if (event === 'MIGRATION' && data.status === 'failed') fail('loading failed');
         };
         this.qmp.on('event', onEvent);
@@ -116,11 +118,13 @@ export class Standby {
         socket.on('error', error => fail(`its incoming socket: ${error.message}`));
         socket.on('connect', () => {
           marks.connectedMs = elapsed();
+          stopAt('loading');
         });
         socket.cork();
         for (const piece of stream) socket.write(piece);
         socket.end(() => {
           marks.fedMs = elapsed();
+          stopAt('loaded');
         });
         socket.uncork();
       });

@@ -161,7 +161,7 @@ test('docs/protocol.md has every state of a host and every message of the wire, 
 });
 
 test('docs/operations.md names every variable that curling reads for tests', t => {
-  const sources = ['coordinator/sabotage.ts', 'coordinator/test-stop.ts'].map(read).join('\n');
+  const sources = ['coordinator/sabotage.ts', 'common/test-stop.ts'].map(read).join('\n');
   const names = [...sources.matchAll(/environment\.(CURLING_\w+)/g)].map(match => match[1]!);
   t.true(names.length > 0);
   const documented = markdown.section(operations, '## Hacking');

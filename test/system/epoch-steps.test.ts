@@ -3,9 +3,10 @@
  * its coordinator stands still at the step, and comes back as the backup of the other one.
  */
 import test from 'ava';
-import { STOP_POINTS, type StopPoint } from '../../coordinator/test-stop.ts';
+import { STOP_POINTS, type StopPoint } from '../../common/test-stop.ts';
 import type { Deployment } from '../../lab/deployment.ts';
 import { Traffic } from '../../lab/traffic.ts';
+import { POINT_FACTS, POINTS } from '../faults/points.ts';
 import {
   assertClean,
   deploy,
@@ -18,6 +19,11 @@ import {
 
 /** Epochs that pass before the step at which the primary dies. */
 const EPOCHS = 15;
+/** The steps that the primary's coordinator passes in every epoch. */
+const STEPS = STOP_POINTS.filter((_, index) => {
+  const point = POINTS[index]!;
+  return point.startsWith('E') && POINT_FACTS[point].at === 'primary';
+});
 
 async function startBackup(
   deployment: Deployment,
@@ -40,7 +46,7 @@ async function startBackup(
   async t => {
     const deployment = await deploy(t);
     t.timeout(280_000);
-    const points: (StopPoint | undefined)[] = [...STOP_POINTS, undefined];
+    const points: (StopPoint | undefined)[] = [...STEPS, undefined];
     await deployment.startGuest('a');
     const first = await deployment.startCoordinator('a', {
       role: 'primary',
@@ -51,7 +57,7 @@ async function startBackup(
     const traffic = await Traffic.start(deployment.lab, { recordsRate: 400 });
     let primary = 'a';
     let backup = 'b';
-    for (const [index, point] of STOP_POINTS.entries()) {
+    for (const [index, point] of STEPS.entries()) {
       pids[backup] = await startBackup(deployment, backup, primary, points[index + 1]);
       await untilStopped(pids[primary]!);
       deployment.lab.kill(primary);

@@ -3,8 +3,8 @@
  * these tests fails, none of the clean verdicts of the other tests means anything.
  */
 import test, { type ExecutionContext } from 'ava';
+import type { StopPoint } from '../../common/test-stop.ts';
 import type { Sabotage } from '../../coordinator/sabotage.ts';
-import type { StopPoint } from '../../coordinator/test-stop.ts';
 import type { Verdict } from '../../lab/observer/oracle.ts';
 import { Traffic } from '../../lab/traffic.ts';
 import {
