@@ -19,7 +19,7 @@ import type { CheckpointSink } from './replication/sink.ts';
 import type { Hello } from './replication/types.ts';
 import type { Sabotage } from './sabotage.ts';
 import { LateSink } from './sabotage-sink.ts';
-import { StandbyKeeper } from './standby-keeper.ts';
+import { qmpPathOf, StandbyKeeper } from './standby-keeper.ts';
 import { Watch } from './watch.ts';
 
 /** QEMU's name for the guest's main memory on pc, q35 and microvm; the shadow and the standby's backend are called so. */
@@ -134,12 +134,17 @@ export class Backup {
     const blocks = layout.blocks.map((_, index) => otherBlocks.get(index));
     const stream = encodeResume({ layout, device, blocks });
     const standby = await this.#keeper.ready();
-    // From here on it may be the guest: whoever starts after us must not end it as a standby.
-    this.#modules.identity.setStandby(null);
+    const { config, identity, stopAt } = this.#modules;
+    const aboutToRun = () => {
+      // Whoever starts after us must not end it as a standby, but go on with it.
+      identity.setStandby(null);
+      identity.setGuest(qmpPathOf(config));
+    };
     try {
-      await standby.resume(stream, this.#modules.stopAt);
+      await standby.resume(stream, aboutToRun, stopAt);
     } catch (error) {
-      await this.#keeper.discard(standby);
+      // A guest that has run has changed the shadow, and may have been heard: another one would contradict it.
+      await (standby.mayHaveRun ? this.#keeper.end() : this.#keeper.discard(standby));
       throw error;
     }
     this.#keeper.release();

@@ -30,7 +30,6 @@ import { Primary } from './primary.ts';
 import type { ProxyClient } from './proxy-client.ts';
 import { endColo } from './qemu/colo-migration.ts';
 import type { Sabotage } from './sabotage.ts';
-import { qmpPathOf } from './standby-keeper.ts';
 import type { FailoverRecord } from './status.ts';
 
 /** Between two attempts to learn the outcome of an unresolved request. */
@@ -402,7 +401,7 @@ export class Coordinator extends EventEmitter<CoordinatorEvents> {
   }
 
   async #resume(epoch: number): Promise<void> {
-    const { clock, identity, config } = this.#modules;
+    const { clock } = this.#modules;
     this.#grantedAtMs = clock.now();
     this.#modules.stopAt('granted');
     try {
@@ -411,7 +410,6 @@ export class Coordinator extends EventEmitter<CoordinatorEvents> {
       const opened = this.#gate.discard().then(() => this.#gate.open());
       const [standby] = await Promise.all([this.backup.resume(epoch), opened]);
       this.primary.attach(standby.qmp);
-      identity.setGuest(qmpPathOf(config));
       this.#modules.stopAt('announced');
       this.#recordFailover(epoch, clock.now() - this.#grantedAtMs);
       this.#queue.push({ type: 'resumed' });

@@ -38,6 +38,7 @@ export function standbyArguments(
     `memory-backend=${mainBlock}`,
     '-incoming',
     'defer',
+    '-S',
     '-qmp',
     `unix:${optionValue(qmpPath)},server=on,wait=off`,
   ];

@@ -14,7 +14,7 @@ import { QmpClient } from '../../common/qmp/client.ts';
 import type { QmpEvent } from '../../common/qmp/messages.ts';
 import type { StopAt } from '../../common/test-stop.ts';
 import { QemuChild } from './child.ts';
-import { queryRunning } from './qmp-queries.ts';
+import { queryObject, queryRunning } from './qmp-queries.ts';
 import { type StandbyMemory, standbyArguments } from './standby-arguments.ts';
 import { IGNORE_SHARED } from './stream-format.ts';
 
@@ -48,6 +48,7 @@ export class Standby {
   readonly qmp: QmpClient;
   readonly #child: QemuChild;
   readonly #options: StandbyOptions;
+  #mayHaveRun = false;
 
   private constructor(qmp: QmpClient, child: QemuChild, options: StandbyOptions) {
     this.qmp = qmp;
@@ -93,13 +94,49 @@ export class Standby {
   }
 
   /**
+   * Whether the guest may have run: then the shadow is no checkpoint any more, and no other standby may begin on it.
+   */
+  get mayHaveRun(): boolean {
+    return this.#mayHaveRun;
+  }
+
+  /**
    * Feeds the stream of encodeResume and returns when the guest runs.
+   * @param aboutToRun Called when all is loaded, before the guest's first instruction.
    * @param stopAt For tests.
    * @throws CurlingError CURLING_QEMU_RESUME with what QEMU wrote; the standby is of no use then: kill it
    */
-  async resume(stream: readonly Buffer[], stopAt: StopAt = () => {}): Promise<ResumeDurations> {
+  async resume(
+    stream: readonly Buffer[],
+    aboutToRun: () => void = () => {},
+    stopAt: StopAt = () => {},
+  ): Promise<ResumeDurations> {
     const start = monotonicClock.now();
     const elapsed = () => monotonicClock.now() - start;
+    try {
+      const marks = await this.#load(stream, elapsed, stopAt);
+      stopAt('loaded');
+      // The last moment at which a QEMU that died can be told from one that died after it ran.
+      const { status } = await queryObject(this.qmp, 'query-status');
+      if (status !== 'paused')
+        throw new Error(`expected a paused guest, got one that is ${status}`);
+      aboutToRun();
+      this.#mayHaveRun = true;
+      await this.qmp.execute('cont');
+      stopAt('running');
+      const runningMs = elapsed();
+      if (!(await queryRunning(this.qmp))) throw new Error('the guest was stopped again at once');
+      return { ...marks, runningMs };
+    } catch (error) {
+      // QEMU says why in its last lines, which it writes before it ends.
+      if (!this.#child.exit) await Promise.race([this.#child.exited, sleep(200)]);
+      const text = `the standby QEMU did not become the guest: ${messageOf(error)}${quote(this.#child)}`;
+      throw new CurlingError('CURLING_QEMU_RESUME', text, { cause: error });
+    }
+  }
+
+  /** Feeds the stream and returns when QEMU has loaded all of it; the guest is paused then. */
+  async #load(stream: readonly Buffer[], elapsed: () => number, stopAt: StopAt) {
     const marks = { connectedMs: 0, fedMs: 0 };
     const socket = net.connect({ path: this.#options.incomingPath });
     const timeoutMs = this.#options.resumeTimeoutMs ?? 10_000;
@@ -108,10 +145,11 @@ export class Standby {
     try {
       await new Promise<void>((resolve, reject) => {
         const fail = (why: string) => reject(new Error(why));
-        timer = setTimeout(() => fail(`the guest did not run within ${timeoutMs} ms`), timeoutMs);
+        timer = setTimeout(() => fail(`its state was not loaded in ${timeoutMs} ms`), timeoutMs);
         onEvent = ({ event, data }) => {
-          if (event === 'RESUME') resolve(stopAt('running'));
-          else if (event === 'MIGRATION' && data.status === 'failed') fail('loading failed');
+          if (event !== 'MIGRATION') return;
+          if (data.status === 'completed') resolve();
+          else if (data.status === 'failed') fail('loading failed');
         };
         this.qmp.on('event', onEvent);
         void this.#child.exited.then(fail);
@@ -124,18 +162,10 @@ export class Standby {
         for (const piece of stream) socket.write(piece);
         socket.end(() => {
           marks.fedMs = elapsed();
-          stopAt('loaded');
         });
         socket.uncork();
       });
-      const runningMs = elapsed();
-      if (!(await queryRunning(this.qmp))) throw new Error('the guest was stopped again at once');
-      return { ...marks, runningMs };
-    } catch (error) {
-      // QEMU says why in its last lines, which it writes before it ends.
-      if (!this.#child.exit) await Promise.race([this.#child.exited, sleep(200)]);
-      const text = `the standby QEMU did not become the guest: ${messageOf(error)}${quote(this.#child)}`;
-      throw new CurlingError('CURLING_QEMU_RESUME', text, { cause: error });
+      return marks;
     } finally {
       clearTimeout(timer);
       if (onEvent) this.qmp.off('event', onEvent);

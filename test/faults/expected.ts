@@ -145,7 +145,7 @@ function inTakeover(number: number, name: FaultName, struck: Struck): Expectatio
 function takerStruck(number: number, name: FaultName, { lost, forever }: Struck): Expectation {
   if (number === 1) return primary('it has not asked, so the primary asks alone');
   if (!lost) return backup('its question is on its way or answered; it goes on when it wakes');
-  if (name === 'kill-backup-coordinator' && number === 8)
+  if (name === 'kill-backup-coordinator' && number >= 7)
     return backup('its next coordinator finds the guest and the grant');
   if (forever && name === 'pause-forever-backup-coordinator' && number >= 7)
     return backup('the guest runs, and nothing holds its output');

@@ -142,11 +142,14 @@ test.serial('needs qemu: the guest runs on in a standby, which can be protected 
   });
   const refusal = { code: 'CURLING_QEMU_RESUME', message: /Machine type received is 'pc-other'/ };
   await t.throwsAsync(spoilt.resume(bad), refusal);
+  t.false(spoilt.mayHaveRun, 'another standby may begin on this shadow');
 
   const begun = performance.now();
   const stream = protection.resumeStream();
   const encodedMs = performance.now() - begun;
-  const durations = await standby.resume(stream);
+  const loaded: boolean[] = [];
+  const durations = await standby.resume(stream, () => loaded.push(standby.mayHaveRun));
+  t.deepEqual([...loaded, standby.mayHaveRun], [false, true]);
   t.log({ encodedMs, ...durations });
   await standby.announce();
   t.deepEqual(compareGuests(described, await describeGuest(standby.qmp)), []);

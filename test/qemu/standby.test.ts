@@ -18,6 +18,7 @@ test('an operator command line becomes that of a standby', t => {
     'memory-backend=pc.ram',
     '-incoming',
     'defer',
+    '-S',
     '-qmp',
     'unix:/run/x.qmp,server=on,wait=off',
   ]);
