@@ -10,6 +10,7 @@ import { COMMANDS } from '../../ctl/commands.ts';
 import { controlCommands } from '../../proxy/control.ts';
 import { witnessServer } from '../../witness/service.ts';
 import type { WitnessStore } from '../../witness/store.ts';
+import { FAULT_RUN } from '../faults/settings.ts';
 import * as markdown from './markdown.ts';
 
 const FILES = [
@@ -26,8 +27,12 @@ const PROGRAMS = {
   'curling-witness': 'witness',
   curlingctl: 'ctl',
 };
-/** Options that are no operator's: of the demo, of the lab's end and of the benchmark. */
-const OTHERS = ['json', 'keep', 'all', 'help', 'version', ...Object.keys(BENCH.options)];
+/** Options that are no operator's: of the demo, of the lab's end, of the benchmark and of the fault matrix. */
+const OTHERS = [
+  ...['json', 'keep', 'all', 'help', 'version'],
+  ...Object.keys(BENCH.options),
+  ...Object.keys(FAULT_RUN.options),
+];
 
 function read(file: string): string {
   return fs.readFileSync(file, 'utf8');

@@ -197,18 +197,20 @@ class Cell {
   async #untilGoesOn(): Promise<void> {
     const hosts = accepted(this.#cell).map(name => this.#roles[name as keyof Roles]);
     await this.#field.until(`guest on ${hosts.join(' or ')}`, WAIT_MS_MAX, async () => {
-      const runner = await this.#field.runner();
-      return runner !== undefined && hosts.includes(runner);
+      // A primary that is cut off runs on, too, and holds all that it says.
+      const statuses = await this.#field.statuses();
+      return statuses.some(status => status?.running && hosts.includes(status.host));
     });
     await this.#field.untilHeard(20, WAIT_MS_MAX);
   }
 
-  /** Nobody runs the guest, it is silent, and whoever is left says why. */
+  /** Nobody may speak freely, the guest is silent, and whoever is left says why. */
   async #untilHeld(): Promise<void> {
     await this.#field.until('machine that is stopped', WAIT_MS_MAX, async () => {
       const statuses = await this.#field.statuses();
       const left = statuses.filter(status => status !== undefined);
-      return left.length > 0 && left.every(status => !status.running && status.reason !== '');
+      const free = left.filter(({ state, running }) => state === 'SOLO' && running);
+      return left.length > 0 && free.length === 0 && left.every(({ reason }) => reason !== '');
     });
     const seen = this.#field.traffic.recordsSeen;
     await sleep(3 * this.#field.detectionMs);

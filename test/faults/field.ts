@@ -115,12 +115,6 @@ export class Field {
     return Promise.all(this.deployment.lab.hosts.map(({ name }) => this.status(name)));
   }
 
-  /** The host that runs the guest, if exactly one does. */
-  async runner(): Promise<string | undefined> {
-    const running = (await this.statuses()).filter(status => status?.running);
-    return running.length === 1 ? running[0]!.host : undefined;
-  }
-
   /** Waits until the pair is protected and the guest is heard; returns who is what. */
   async untilWhole(timeoutMs: number): Promise<Roles> {
     let found: CoordinatorStatus | undefined;

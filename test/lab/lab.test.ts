@@ -88,6 +88,32 @@ test('cut cables drop silently and come back (needs root, namespaces)', async t 
   t.is(await numberIn(host, carrierChanges), changesBefore);
 });
 
+test('a cable can be cut in one direction (needs root, namespaces)', async t => {
+  const lab = await createLab(t);
+  const host = lab.host('a');
+  const heardBy = async (node: LabNode, device: string) =>
+    numberIn(node, `/sys/class/net/${device}/statistics/rx_packets`);
+  for (const [direction, mine, theirs] of [
+    ['out', true, false],
+    ['in', false, true],
+  ] as const) {
+    await lab.cutOneWay('a', 'replication', direction);
+    await lab.cutOneWay('a', 'replication', direction);
+    const other = lab.host('b');
+    const before = [
+      await heardBy(host, host.replicationInterface),
+      await heardBy(other, other.replicationInterface),
+    ];
+    t.false(await reaches(host, '10.78.0.12'), direction);
+    t.false(await reaches(other, '10.78.0.11'), direction);
+    t.is((await heardBy(host, host.replicationInterface)) > before[0]!, mine, direction);
+    t.is((await heardBy(other, other.replicationInterface)) > before[1]!, theirs, direction);
+    t.true(await reaches(host, '10.77.0.100'), 'the LAN is another cable');
+    await lab.restore('a');
+    t.true(await reaches(host, '10.78.0.12'));
+  }
+});
+
 test('the path to the witness can be cut alone (needs root, namespaces)', async t => {
   const lab = await createLab(t);
   await lab.cut('a', 'witness');
