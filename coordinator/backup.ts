@@ -3,7 +3,7 @@
  * the guest when the arbitration says so.
  */
 import type { Clock } from '../common/clock.ts';
-import { CurlingError, messageOf } from '../common/errors.ts';
+import { asCurlingError, CurlingError, messageOf } from '../common/errors.ts';
 import type { Logger } from '../common/log.ts';
 import type { StopAt } from '../common/test-stop.ts';
 import type { HostEvent } from './arbitration/host-events.ts';
@@ -12,14 +12,15 @@ import { readBootId, Store } from './checkpoint/store.ts';
 import type { CoordinatorConfig } from './config.ts';
 import type { IdentityFile } from './identity.ts';
 import { compareGuests, describeGuest } from './qemu/guest-description.ts';
-import { encodeResume } from './qemu/resume.ts';
 import type { Standby } from './qemu/standby.ts';
+import type { StandbyMemory } from './qemu/standby-arguments.ts';
 import { BackupListener } from './replication/listener.ts';
 import type { CheckpointSink } from './replication/sink.ts';
 import type { Hello } from './replication/types.ts';
 import type { Sabotage } from './sabotage.ts';
 import { LateSink } from './sabotage-sink.ts';
 import { qmpPathOf, StandbyKeeper } from './standby-keeper.ts';
+import { resumeStream, Trial } from './trial.ts';
 import { Watch } from './watch.ts';
 
 /** QEMU's name for the guest's main memory on pc, q35 and microvm; the shadow and the standby's backend are called so. */
@@ -30,6 +31,11 @@ const PATIENCE_MS = 100;
 const FAREWELL_MS = 500;
 /** Silence in the middle of a full copy; long, because nothing is heard while the shadow is being emptied. */
 const COPY_SILENCE_MS = 60_000;
+
+const NO_TRIAL =
+  'full copies are not tried on this host (--no-trial-load): a state that cannot be loaded shows itself at the failover';
+
+type FullReceived = Extract<HostEvent, { type: 'full-received' }>;
 
 export interface BackupModules {
   config: CoordinatorConfig;
@@ -47,6 +53,7 @@ export class Backup {
   readonly #modules: BackupModules;
   readonly #listener: BackupListener;
   readonly #keeper: StandbyKeeper;
+  readonly #trial: Trial;
   #store: Store;
   #sink: CheckpointSink;
   #watch: Watch | undefined;
@@ -57,6 +64,7 @@ export class Backup {
     this.#modules = modules;
     const { config, clock } = modules;
     this.#keeper = new StandbyKeeper(modules);
+    this.#trial = new Trial(clock, this.#keeper);
     this.#store = this.#newStore();
     this.#sink = this.#sinkOf(this.#store);
     this.#listener = new BackupListener(
@@ -95,6 +103,17 @@ export class Backup {
     return this.#watch?.silentMs ?? 0;
   }
 
+  /** Milliseconds that the trial load of the newest full copy took; null when none was made. */
+  get trialMs(): number | null {
+    return this.#trial.lastMs;
+  }
+
+  /** What an operator should know about this host as a backup. */
+  get warnings(): readonly string[] {
+    const { trialLoad, standbyCommand } = this.#modules.config;
+    return trialLoad || standbyCommand.length === 0 ? [] : [NO_TRIAL];
+  }
+
   /**
    * Lets primaries connect.
    * @throws CurlingError CURLING_SOCKET_IN_USE or CURLING_CONNECT
@@ -130,9 +149,7 @@ export class Backup {
       const text = `the store is at checkpoint ${guest.epoch}, expected ${epoch}`;
       throw new CurlingError('CURLING_QEMU_RESUME', text);
     }
-    const { layout, device, otherBlocks } = guest;
-    const blocks = layout.blocks.map((_, index) => otherBlocks.get(index));
-    const stream = encodeResume({ layout, device, blocks });
+    const stream = resumeStream(guest);
     const standby = await this.#keeper.ready();
     const { config, identity, stopAt } = this.#modules;
     const aboutToRun = () => {
@@ -194,6 +211,8 @@ export class Backup {
   /** Decides about a primary: only an empty host with an equal standby takes it. */
   async #hello(hello: Hello): Promise<void> {
     this.#mayReceive();
+    this.#trial.admit(hello.sender);
+    await this.#trial.idle();
     const standby = await this.#standbyFor(hello.mainBytes);
     const differences = compareGuests(await describeGuest(standby.qmp), hello.guest);
     if (differences.length > 0) {
@@ -216,27 +235,53 @@ export class Backup {
   }
 
   async #standbyFor(mainBytes: number): Promise<Standby> {
-    if (this.#keeper.fits(mainBytes)) return this.#keeper.ready();
+    const keeper = this.#keeper;
+    const start = (memory?: StandbyMemory) =>
+      this.#modules.config.trialLoad ? keeper.spare(memory) : keeper.ready(memory);
+    if (keeper.fits(mainBytes)) return start();
     await this.#keeper.end();
     const shadowPath = await this.#store.prepare(MAIN_BLOCK, mainBytes);
-    return this.#keeper.ready({ mainBlock: MAIN_BLOCK, ramBytes: mainBytes, shadowPath });
+    return start({ mainBlock: MAIN_BLOCK, ramBytes: mainBytes, shadowPath });
   }
 
   #committed(epoch: number): void {
-    const { state, dispatch, config, clock } = this.#modules;
+    const { state, dispatch, config } = this.#modules;
     const { name } = state();
     const pair = this.#sink.identity;
     const hello = this.#listener.session?.hello;
     if (!pair || !hello) return;
     const { generation, sender, receiver } = pair;
     if (name !== 'JOIN') return dispatch({ type: 'checkpoint-committed', generation, epoch });
+    const received: FullReceived = {
+      ...{ type: 'full-received', generation, epoch },
+      ...{ from: { host: hello.host, incarnation: sender }, to: receiver },
+    };
+    if (!config.trialLoad) return this.#accept(received);
+    void this.#try(received);
+  }
+
+  /** Accepts a full copy when a spare QEMU can load it; otherwise the primary is told why, and runs on without a pair. */
+  async #try(received: FullReceived): Promise<void> {
+    const session = this.#listener.session;
+    const waits = () => this.#listener.session === session && this.#modules.state().name === 'JOIN';
+    try {
+      await this.#trial.run(this.#store.view(), received.from.incarnation, waits);
+      if (waits()) this.#accept(received);
+    } catch (error) {
+      if (!waits()) return;
+      this.#modules.log.error({ code: asCurlingError(error).code }, messageOf(error));
+      session?.bye(messageOf(error));
+    }
+  }
+
+  #accept(received: FullReceived): void {
+    const { config, clock, dispatch } = this.#modules;
     const { silenceMs, beatMs } = config.detection;
     this.#watch?.stop();
     this.#watch = new Watch(clock, { silenceMs: silenceMs + PATIENCE_MS, beatMs }, silentMs =>
       this.#suspect(`the primary was silent for ${silentMs.toFixed(0)} ms`),
     );
-    const from = { host: hello.host, incarnation: sender };
-    dispatch({ type: 'full-received', generation, epoch, from, to: receiver });
+    dispatch(received);
   }
 
   /** A primary that vanishes in the middle of its copy must not keep the only place. */
@@ -265,8 +310,8 @@ export class Backup {
     const { state, dispatch, explain, log } = this.#modules;
     const reason = error?.message ?? 'the primary ended the connection';
     if (state().name === 'JOIN') {
-      explain(`waits for a primary; the last one: ${reason}`);
-      this.#sink.abort();
+      explain(`waits for a primary; the last one: ${this.#trial.failure ?? reason}`);
+      void this.#endTrial();
       return;
     }
     log.info(`replication: ${reason}`);
@@ -276,6 +321,13 @@ export class Backup {
     this.#watch?.stop();
     dispatch({ type: 'doubt', reason });
     this.#farewell = setTimeout(() => this.#suspect(reason), FAREWELL_MS).unref();
+  }
+
+  /** What was copied counts for nothing, whether its trial is under way, over, or had not begun. */
+  async #endTrial(): Promise<void> {
+    this.#sink.abort();
+    this.#store.forget();
+    if (this.#trial.underWay) await this.#keeper.end();
   }
 
   #endSession(reason: string): void {

@@ -43,6 +43,10 @@ export interface CoordinatorConfig {
   detection: { silenceMs: number; beatMs: number };
   inFlight: { checkpointsMax: number; bytesMax: number };
   stagingBytesMax: number;
+  /** Whether a full copy is loaded into a spare QEMU before it is acknowledged. */
+  trialLoad: boolean;
+  /** Exits of the guest that the operator allows although nothing holds them, by the names that a refusal gives. */
+  allowUnheld: string[];
   logLevel: string;
 }
 
@@ -106,6 +110,13 @@ export const COORDINATOR: CommandSpec = {
     },
     'in-flight-mib': { type: 'string', value: 'MIB', default: '256', help: 'their bytes at most' },
     'staging-mib': { type: 'string', value: 'MIB', default: '64', help: 'local staging at most' },
+    'no-trial-load': { type: 'boolean', help: 'acknowledge full copies without loading them once' },
+    'allow-unheld': {
+      type: 'string',
+      value: 'NAME',
+      multiple: true,
+      help: 'protect although this device is not held; may be repeated',
+    },
     'log-level': {
       type: 'string',
       value: 'LEVEL',
@@ -176,6 +187,8 @@ export function coordinatorConfig(line: CommandLine): CoordinatorConfig {
       bytesMax: wholeNumber('in-flight-mib', value['in-flight-mib'], 1, 65_536) * 2 ** 20,
     },
     stagingBytesMax: wholeNumber('staging-mib', value['staging-mib'], 2, 65_536) * 2 ** 20,
+    trialLoad: value['no-trial-load'] !== true,
+    allowUnheld: (value['allow-unheld'] as string[] | undefined) ?? [],
     logLevel: logLevel(value['log-level']),
   };
 }

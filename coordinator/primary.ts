@@ -15,7 +15,7 @@ import type { CoordinatorConfig } from './config.ts';
 import type { OutputGate } from './output-gate.ts';
 import { Protection } from './protection.ts';
 import type { ProxyClient } from './proxy-client.ts';
-import { checkHoldable } from './qemu/checks.ts';
+import { checkHoldable, type HoldableOptions } from './qemu/checks.ts';
 import { endColo } from './qemu/colo-migration.ts';
 import { describeGuest, type GuestDescription } from './qemu/guest-description.ts';
 import { vcpuThreads } from './qemu/guest-load.ts';
@@ -189,7 +189,7 @@ export class Primary {
     const address = peers[this.#nextPeer++ % peers.length]!;
     this.#seeking = true;
     try {
-      this.#warnings = await checkHoldable(this.#qmp!);
+      this.#warnings = await checkHoldable(this.#qmp!, await this.#holdable());
       const guest = await describeGuest(this.#qmp!);
       this.#vcpuThreads = await vcpuThreads(this.#qmp!);
       this.#dial(address, guest);
@@ -199,6 +199,12 @@ export class Primary {
     } finally {
       this.#seeking = false;
     }
+  }
+
+  async #holdable(): Promise<HoldableOptions> {
+    const { config, proxy } = this.#modules;
+    const { tap, taps = [{ tap }] } = await proxy.status();
+    return { allowUnheld: config.allowUnheld, heldTaps: taps.map(each => each.tap) };
   }
 
   #later(): void {

@@ -27,6 +27,8 @@ export interface ProxyStatus {
   state: 'hold' | 'pass' | 'bypass';
   tap: string;
   bridge: string;
+  /** All that it holds; missing from a proxy that knows of one. */
+  taps?: { tap: string }[];
   epoch: { open: number; sealed: number; released: number };
   held: { frames: number; bytes: number; framesMax: number; bytesMax: number };
   pending: boolean;

@@ -40,10 +40,11 @@ export async function report(
     },
     checkpoint: checkpointOf(coordinator, config),
     proxy: proxyOf(proxyStatus),
+    trialMs: backup.trialMs,
     peerRttMs: isBackup ? backup.roundTripMs : primary.roundTripMs,
     witness: { reachable: witness.connected, store: config.witnessStore ?? null },
     failovers: coordinator.failovers,
-    warnings: [...primary.warnings],
+    warnings: [...primary.warnings, ...backup.warnings],
   };
 }
 

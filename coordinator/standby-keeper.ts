@@ -1,6 +1,10 @@
 /**
  * Keeps a standby QEMU up on a shadow, and starts another one when it dies: a standby leaves the shadow as it finds it,
  * so it can be replaced at any time.
+ *
+ * There is one QEMU at a time: the spare of a trial load stands in the standby's place, with the same command, monitor and
+ * taps, until its trial is over. So nothing on the command line has to be unique, and one process id is enough for the
+ * coordinator after this one to find it.
  */
 import fs from 'node:fs';
 import path from 'node:path';
@@ -9,7 +13,7 @@ import type { Logger } from '../common/log.ts';
 import type { CoordinatorConfig } from './config.ts';
 import type { IdentityFile } from './identity.ts';
 import { Standby } from './qemu/standby.ts';
-import type { StandbyMemory } from './qemu/standby-arguments.ts';
+import type { StandbyDuty, StandbyMemory } from './qemu/standby-arguments.ts';
 
 /** Standbys that may die on one shadow before none is started any more. */
 const DEATHS_MAX = 3;
@@ -24,7 +28,11 @@ export class StandbyKeeper {
   readonly #modules: StandbyKeeperModules;
   #memory: StandbyMemory | undefined;
   #standby: Standby | undefined;
-  #starting: Promise<Standby> | undefined;
+  #duty: StandbyDuty = 'standby';
+  /** A spare under trial may end: that is an answer. */
+  #trying = false;
+  /** Starts and ends of QEMUs, one after the other: a tap has room for one. */
+  #work: Promise<unknown> = Promise.resolve();
   #deaths = 0;
 
   constructor(modules: StandbyKeeperModules) {
@@ -46,19 +54,33 @@ export class StandbyKeeper {
    * @param memory Another shadow; the standby of the one before is ended.
    * @throws CurlingError CURLING_QEMU_START
    */
-  async ready(memory?: StandbyMemory): Promise<Standby> {
-    if (memory) {
-      await this.end();
-      this.#memory = memory;
+  ready(memory?: StandbyMemory): Promise<Standby> {
+    return this.#get('standby', memory);
+  }
+
+  /**
+   * As `ready`, but a QEMU for `tryLoad`: on a private view of the shadow, and paused.
+   * @throws CurlingError CURLING_QEMU_START
+   */
+  spare(memory?: StandbyMemory): Promise<Standby> {
+    return this.#get('trial', memory);
+  }
+
+  /**
+   * Loads a guest's state into the spare, ends that, and returns when the standby is up in its place.
+   * @throws CurlingError CURLING_QEMU_RESUME in QEMU's words when it does not load, also when `end` came meanwhile;
+   *   CURLING_QEMU_START
+   */
+  async tryLoad(stream: readonly Buffer[]): Promise<void> {
+    const spare = await this.spare();
+    this.#trying = true;
+    try {
+      await spare.load(stream);
+    } finally {
+      this.#trying = false;
+      await this.#alone(() => this.#kill(spare));
     }
-    if (this.#standby) return this.#standby;
-    if (!this.#memory || !this.hopeful) {
-      throw new CurlingError('CURLING_QEMU_START', 'there is no standby QEMU on this host');
-    }
-    this.#starting ??= this.#start(this.#memory).finally(() => {
-      this.#starting = undefined;
-    });
-    return this.#starting;
+    await this.ready();
   }
 
   /** The standby has become the guest: it is not kept any more. */
@@ -75,15 +97,11 @@ export class StandbyKeeper {
     await standby.kill();
   }
 
-  /** Ends the standby; none is started by itself. */
+  /** Ends the standby, or the spare and with it its trial; none is started by itself. */
   async end(): Promise<void> {
     this.#memory = undefined;
     this.#deaths = 0;
-    await this.#starting?.catch(() => {});
-    const standby = this.#standby;
-    this.#standby = undefined;
-    this.#modules.identity.setStandby(null);
-    await standby?.kill();
+    await this.#alone(() => this.#kill());
   }
 
   /** Ends the standby that a coordinator before this one left. */
@@ -96,16 +114,47 @@ export class StandbyKeeper {
     process.kill(pid, 'SIGKILL');
   }
 
-  async #start(memory: StandbyMemory): Promise<Standby> {
+  #get(duty: StandbyDuty, memory?: StandbyMemory): Promise<Standby> {
+    return this.#alone(async () => {
+      if (memory) {
+        this.#memory = memory;
+        this.#deaths = 0;
+      }
+      if (this.#standby && this.#duty === duty && !memory) return this.#standby;
+      await this.#kill();
+      if (!this.#memory || !this.hopeful) {
+        throw new CurlingError('CURLING_QEMU_START', 'there is no standby QEMU on this host');
+      }
+      return this.#start(this.#memory, duty);
+    });
+  }
+
+  #alone<T>(work: () => Promise<T>): Promise<T> {
+    const mine = this.#work.then(work);
+    this.#work = mine.catch(() => {});
+    return mine;
+  }
+
+  /** Ends the QEMU that is there, or only `which`. */
+  async #kill(which = this.#standby): Promise<void> {
+    if (!which || this.#standby !== which) return;
+    this.#standby = undefined;
+    this.#modules.identity.setStandby(null);
+    await which.kill();
+  }
+
+  async #start(memory: StandbyMemory, duty: StandbyDuty): Promise<Standby> {
     const { config, identity } = this.#modules;
     const standby = await Standby.start({
       argv: config.standbyCommand,
       memory,
+      duty,
       qmpPath: qmpPathOf(config),
       incomingPath: path.join(config.runDir, 'incoming.sock'),
       logPath: path.join(config.runDir, 'qemu.log'),
     });
     this.#standby = standby;
+    this.#duty = duty;
     identity.setStandby(standby.pid ?? null);
     void standby.exited.then(how => this.#died(standby, how));
     return standby;
@@ -114,10 +163,11 @@ export class StandbyKeeper {
   #died(standby: Standby, how: string): void {
     if (this.#standby !== standby) return;
     this.#standby = undefined;
+    if (this.#trying) return;
     this.#deaths++;
     const { log } = this.#modules;
     log.error(`the standby QEMU ended: ${how}`);
-    this.ready().catch(error => log.error(messageOf(error)));
+    this.#get(this.#duty).catch(error => log.error(messageOf(error)));
   }
 }
 

@@ -65,6 +65,11 @@ export interface CoordinatorStatus {
     heldBytes: number;
     bytesMax: number;
   };
+  /**
+   * Milliseconds from the commit of the full copy that this host received last until a spare QEMU had loaded it and the
+   * standby was up; null when there was none. The primary's output is held meanwhile.
+   */
+  trialMs: number | null;
   peerRttMs: number | null;
   witness: { reachable: boolean; store: string | null };
   failovers: FailoverRecord[];

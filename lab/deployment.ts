@@ -107,6 +107,8 @@ export class Deployment {
       ...['--listen', `${host.replicationAddress}:${REPLICATION_PORT}`],
       ...peers.flatMap(peer => ['--peer', `${peer.replicationAddress}:${REPLICATION_PORT}`]),
       ...(options.role === 'primary' ? ['--qmp', join(host.runDir, 'qmp.sock'), '--create'] : []),
+      // The console of the test guest is a log file; both hosts append to it.
+      ...['--allow-unheld', 'serial0'],
       ...(options.flags ?? []),
       '--',
       ...guestArguments(host, { image: this.image, ...this.#options.guest }),

@@ -298,10 +298,16 @@ export class Store implements CheckpointSink {
    */
   finalize(): CommittedGuest {
     this.abort();
+    const guest = this.view();
+    this.#ended = true;
+    return guest;
+  }
+
+  /** The committed checkpoint as it is now, to be looked at: it goes on changing. The store must hold one. */
+  view(): CommittedGuest {
     this.apply();
     const held = this.#held;
     assert(held, 'only a committed checkpoint is resumed from');
-    this.#ended = true;
     return {
       layout: held.layout,
       mainPath: this.#files.main!.path,

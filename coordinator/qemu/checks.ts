@@ -1,71 +1,116 @@
-/** Whether a guest can be protected at all, asked of its QEMU before anything is changed. */
+/** Whether a guest can be protected at all, asked of its QEMU before anything is changed. One file per concern: checks/. */
+import fs from 'node:fs';
 import { CurlingError } from '../../common/errors.ts';
 import type { QmpClient } from '../../common/qmp/client.ts';
-import { isObject } from '../../common/qmp/messages.ts';
-import { coloBroken } from './colo-migration.ts';
-import { describeGuest, type GuestDescription } from './guest-description.ts';
-import { queryCapabilities, queryList, queryObject } from './qmp-queries.ts';
+import { CHARDEV_PROPERTY, chardevExits, outsideChardevs } from './checks/chardevs.ts';
+import { checkColo, checkTcg } from './checks/colo.ts';
+import { deviceExits } from './checks/devices.ts';
+import { diskExits } from './checks/disks.ts';
+import { displayWarnings } from './checks/displays.ts';
+import { type Exit, judgeExits } from './checks/exit.ts';
+import { netdevExits, parseNetwork } from './checks/netdevs.ts';
+import { describeGuest } from './guest-description.ts';
+import { vcpuThreads } from './guest-load.ts';
+import { queryList, queryObject } from './qmp-queries.ts';
 
 export interface HoldableOptions {
-  /** Protect a guest although it has writable disks, whose contents no checkpoint holds. Default false. */
-  allowUnheld?: boolean;
+  /** Exits that the operator allows although nothing holds them, by the names that the refusal gives. Default none. */
+  allowUnheld?: readonly string[];
+  /** The taps that the proxy holds. Default none. */
+  heldTaps?: readonly string[];
 }
 
-/** A TCG before 9.0 loses dirty pages of RAM blocks whose size is a multiple of this. */
-const TCG_TRAP_BYTES = 256 << 10;
+const DEVICE_FOLDERS = ['/machine/peripheral', '/machine/peripheral-anon'];
 
 /**
  * Refuses a guest that cannot be protected. What could not be seen, or was allowed, comes back as warnings. A QEMU
  * whose COLO is there but broken shows itself only when a protection starts (ColoSession).
  * @throws CurlingError CURLING_QEMU_COLO without COLO, under a TCG that loses pages, and for a guest that QEMU will not
- *   migrate; CURLING_QEMU_UNHELD for a writable disk; and as QmpClient.execute
+ *   migrate; CURLING_QEMU_UNHELD for an exit that is neither held nor allowed; and as QmpClient.execute
  */
 export async function checkHoldable(
   qmp: QmpClient,
   options: HoldableOptions = {},
 ): Promise<string[]> {
   await checkColo(qmp);
-  const guest = await describeGuest(qmp);
-  return [...checkTcg(guest), ...(await checkDisks(qmp, options.allowUnheld ?? false))];
-}
-
-async function checkColo(qmp: QmpClient): Promise<void> {
-  const [known, commands, migration] = await Promise.all([
-    queryCapabilities(qmp),
-    queryList(qmp, 'query-commands'),
-    queryObject(qmp, 'query-migrate'),
-  ]);
-  if (!known.has('x-colo')) throw coloBroken('the migration capability x-colo is not there');
-  if (!commands.some(command => command.name === 'x-colo-lost-heartbeat'))
-    throw coloBroken('the command x-colo-lost-heartbeat is not there');
-  const blockers = migration['blocked-reasons'];
-  if (!Array.isArray(blockers) || blockers.length === 0) return;
-  const text = `QEMU cannot migrate this guest, so it cannot be protected: ${blockers.join('; ')}`;
-  throw new CurlingError('CURLING_QEMU_COLO', text);
-}
-
-function checkTcg({ accel, qemuVersion, ramBytes }: GuestDescription): string[] {
-  if (accel !== 'tcg') return [];
-  if (Number.parseInt(qemuVersion, 10) < 9 && ramBytes % TCG_TRAP_BYTES === 0) {
-    const text =
-      `QEMU ${qemuVersion} under TCG loses dirty pages when the RAM is a multiple of 256 KiB ` +
-      `(${ramBytes} bytes); give the guest ${ramBytes - 8192} bytes (-m ${ramBytes - 8192}B), ` +
-      'or use KVM, or QEMU 9.0 or later';
-    throw new CurlingError('CURLING_QEMU_COLO', text);
-  }
+  const tcg = checkTcg(await describeGuest(qmp));
+  const exits = await findExits(qmp, options.heldTaps ?? []);
   return [
-    'this guest runs under TCG, where COLO hangs QEMU unless the lock workaround is preloaded ' +
-      '(LD_PRELOAD; it cannot be seen from here); KVM needs none',
+    ...tcg,
+    ...judgeExits(exits, options.allowUnheld ?? []),
+    ...displayWarnings(
+      await ifThere(queryObject(qmp, 'query-vnc'), {}),
+      await ifThere(queryObject(qmp, 'query-spice'), {}),
+    ),
   ];
 }
 
-async function checkDisks(qmp: QmpClient, allowUnheld: boolean): Promise<string[]> {
-  const writable = (await queryList(qmp, 'query-block'))
-    .filter(({ inserted }) => isObject(inserted) && inserted.ro !== true)
-    .map(({ device, qdev }) => String(device || qdev));
-  if (writable.length === 0) return [];
-  const disks = `writable disks are not part of a checkpoint: ${writable.join(', ')}`;
-  if (allowUnheld) return [`${disks}; they are not rolled back at a failover`];
-  const text = `${disks}; remove them or make them read-only (read-only=on)`;
-  throw new CurlingError('CURLING_QEMU_UNHELD', text);
+async function findExits(qmp: QmpClient, heldTaps: readonly string[]): Promise<Exit[]> {
+  const folders = [...DEVICE_FOLDERS, '/objects'];
+  const listed = await Promise.all(folders.map(path => queryList(qmp, 'qom-list', { path })));
+  return [
+    ...diskExits(await queryList(qmp, 'query-block')),
+    ...(await findChardevs(qmp)),
+    ...(await findNetdevs(qmp, heldTaps)),
+    ...deviceExits(listed.flat(), await ifThere(queryList(qmp, 'query-tpm'), [])),
+  ];
+}
+
+async function findChardevs(qmp: QmpClient): Promise<Exit[]> {
+  const [chardevs, kinds] = await Promise.all([
+    queryList(qmp, 'query-chardev'),
+    queryList(qmp, 'qom-list', { path: '/chardevs' }),
+  ]);
+  const outside = outsideChardevs(chardevs, kinds);
+  // The monitor that asks is always there; whose the others are takes many questions.
+  if (outside.every(({ name }) => name.startsWith('compat_monitor'))) return [];
+  return chardevExits(outside, await usedChardevs(qmp));
+}
+
+/** The names of the character devices that devices use. The serial ports of a PC are `unattached`. */
+async function usedChardevs(qmp: QmpClient): Promise<Set<string>> {
+  const used = new Set<string>();
+  for (const folder of [...DEVICE_FOLDERS, '/machine/unattached']) {
+    for (const { name, type } of await queryList(qmp, 'qom-list', { path: folder })) {
+      if (!/^child<(?!irq>|memory-region>)/.test(String(type))) continue;
+      const path = `${folder}/${name}`;
+      for (const property of await queryList(qmp, 'qom-list', { path })) {
+        if (property.type !== 'str' || !CHARDEV_PROPERTY.test(String(property.name))) continue;
+        used.add(String(await qmp.execute('qom-get', { path, property: property.name })));
+      }
+    }
+  }
+  return used;
+}
+
+async function findNetdevs(qmp: QmpClient, heldTaps: readonly string[]): Promise<Exit[]> {
+  const text = await qmp.execute('human-monitor-command', { 'command-line': 'info network' });
+  const netdevs = parseNetwork(String(text));
+  const handed = netdevs.some(({ type, ifname }) => type === 'tap' && ifname === undefined);
+  const opened = handed ? openedTaps(await vcpuThreads(qmp)) : undefined;
+  return netdevExits(netdevs, heldTaps, opened);
+}
+
+/** The taps that the process of these threads has open; undefined when that cannot be seen. */
+function openedTaps(threads: readonly number[]): string[] | undefined {
+  const folder = `/proc/${threads[0]}/fdinfo`;
+  try {
+    const found = fs.readdirSync(folder).flatMap(fd => {
+      const name = /^iff:\s*(\S+)$/m.exec(fs.readFileSync(`${folder}/${fd}`, 'utf8'))?.[1];
+      return name === undefined ? [] : [name];
+    });
+    return [...new Set(found)];
+  } catch {
+    return undefined;
+  }
+}
+
+/** The answer to a query that not every QEMU was built with. */
+async function ifThere<T>(answer: Promise<T>, otherwise: T): Promise<T> {
+  try {
+    return await answer;
+  } catch (error) {
+    if (error instanceof CurlingError && error.code === 'CURLING_COMMAND_UNKNOWN') return otherwise;
+    throw error;
+  }
 }

@@ -14,6 +14,12 @@ export interface StandbyMemory {
 const OBJECT_ID = /^[A-Za-z][A-Za-z0-9._-]*$/;
 
 /**
+ * What a QEMU in -incoming is for. `standby`: becomes the guest, on the shadow itself. `trial`: loads the guest's state on
+ * a private copy-on-write view of the shadow, and stays paused; the shadow is never written.
+ */
+export type StandbyDuty = 'standby' | 'trial';
+
+/**
  * Appends what makes QEMU a standby. A second -machine option is merged with the operator's own (QEMU 7.2 and later).
  * @throws CurlingError CURLING_QEMU_START when the main block's name cannot be an object's id
  */
@@ -21,15 +27,17 @@ export function standbyArguments(
   argv: readonly string[],
   memory: StandbyMemory,
   qmpPath: string,
+  duty: StandbyDuty = 'standby',
 ): string[] {
   const { mainBlock, ramBytes, shadowPath } = memory;
   if (!OBJECT_ID.test(mainBlock)) {
     const text = `the guest's main memory is the RAM block ${JSON.stringify(mainBlock)}; no memory backend can have this name`;
     throw new CurlingError('CURLING_QEMU_START', text);
   }
+  const share = duty === 'standby' ? 'on' : 'off';
   const backend =
     `memory-backend-file,id=${mainBlock},size=${ramBytes},` +
-    `mem-path=${optionValue(shadowPath)},share=on`;
+    `mem-path=${optionValue(shadowPath)},share=${share}`;
   return [
     ...argv,
     '-object',

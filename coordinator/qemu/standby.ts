@@ -15,13 +15,15 @@ import type { QmpEvent } from '../../common/qmp/messages.ts';
 import type { StopAt } from '../../common/test-stop.ts';
 import { QemuChild } from './child.ts';
 import { queryObject, queryRunning } from './qmp-queries.ts';
-import { type StandbyMemory, standbyArguments } from './standby-arguments.ts';
+import { type StandbyDuty, type StandbyMemory, standbyArguments } from './standby-arguments.ts';
 import { IGNORE_SHARED } from './stream-format.ts';
 
 export interface StandbyOptions {
   /** The operator's command line for the guest, with the program, without -incoming. */
   argv: readonly string[];
   memory: StandbyMemory;
+  /** What it is started for. Default `standby`. */
+  duty?: StandbyDuty;
   /** Where QEMU's monitor will listen; a unix socket in a private folder, like `incomingPath`. */
   qmpPath: string;
   /** Where QEMU will wait for the resume stream. */
@@ -30,7 +32,7 @@ export interface StandbyOptions {
   logPath: string;
   /** Milliseconds until QEMU's monitor must answer. Default 10,000. */
   startTimeoutMs?: number;
-  /** Milliseconds that a resume may take. Default 10,000. */
+  /** Milliseconds that a resume, or a trial load, may take. Default 10,000. */
   resumeTimeoutMs?: number;
 }
 
@@ -62,7 +64,7 @@ export class Standby {
    */
   static async start(options: StandbyOptions): Promise<Standby> {
     const { argv, memory, qmpPath, incomingPath } = options;
-    const full = standbyArguments(argv, memory, qmpPath);
+    const full = standbyArguments(argv, memory, qmpPath, options.duty);
     for (const path of [qmpPath, incomingPath]) fs.rmSync(path, { force: true });
     let child: QemuChild | undefined;
     try {
@@ -101,7 +103,7 @@ export class Standby {
   }
 
   /**
-   * Feeds the stream of encodeResume and returns when the guest runs.
+   * Feeds the stream of encodeResume and returns when the guest runs. For a standby.
    * @param aboutToRun Called when all is loaded, before the guest's first instruction.
    * @param stopAt For tests.
    * @throws CurlingError CURLING_QEMU_RESUME with what QEMU wrote; the standby is of no use then: kill it
@@ -114,12 +116,7 @@ export class Standby {
     const start = monotonicClock.now();
     const elapsed = () => monotonicClock.now() - start;
     try {
-      const marks = await this.#load(stream, elapsed, stopAt);
-      stopAt('loaded');
-      // The last moment at which a QEMU that died can be told from one that died after it ran.
-      const { status } = await queryObject(this.qmp, 'query-status');
-      if (status !== 'paused')
-        throw new Error(`expected a paused guest, got one that is ${status}`);
+      const marks = await this.#feed(stream, elapsed, stopAt);
       aboutToRun();
       this.#mayHaveRun = true;
       await this.qmp.execute('cont');
@@ -128,15 +125,29 @@ export class Standby {
       if (!(await queryRunning(this.qmp))) throw new Error('the guest was stopped again at once');
       return { ...marks, runningMs };
     } catch (error) {
-      // QEMU says why in its last lines, which it writes before it ends.
-      if (!this.#child.exit) await Promise.race([this.#child.exited, sleep(200)]);
-      const text = `the standby QEMU did not become the guest: ${messageOf(error)}${quote(this.#child)}`;
-      throw new CurlingError('CURLING_QEMU_RESUME', text, { cause: error });
+      throw await this.#refusal('the standby QEMU did not become the guest', error);
     }
   }
 
-  /** Feeds the stream and returns when QEMU has loaded all of it; the guest is paused then. */
-  async #load(stream: readonly Buffer[], elapsed: () => number, stopAt: StopAt) {
+  /**
+   * Feeds the stream of encodeResume and returns when QEMU has loaded all of it and is paused. For a trial; the QEMU is
+   * of no further use: kill it.
+   * @throws CurlingError CURLING_QEMU_RESUME with what QEMU wrote
+   */
+  async load(stream: readonly Buffer[]): Promise<void> {
+    try {
+      await this.#feed(
+        stream,
+        () => 0,
+        () => {},
+      );
+    } catch (error) {
+      throw await this.#refusal('the state of the guest cannot be loaded here', error);
+    }
+  }
+
+  /** Writes the stream to QEMU and returns when it has loaded all of it; the guest is paused then. */
+  async #feed(stream: readonly Buffer[], elapsed: () => number, stopAt: StopAt) {
     const marks = { connectedMs: 0, fedMs: 0 };
     const socket = net.connect({ path: this.#options.incomingPath });
     const timeoutMs = this.#options.resumeTimeoutMs ?? 10_000;
@@ -165,12 +176,24 @@ export class Standby {
         });
         socket.uncork();
       });
+      stopAt('loaded');
+      // The last moment at which a QEMU that died can be told from one that died after it ran.
+      const { status } = await queryObject(this.qmp, 'query-status');
+      if (status !== 'paused')
+        throw new Error(`expected a paused guest, got one that is ${status}`);
       return marks;
     } finally {
       clearTimeout(timer);
       if (onEvent) this.qmp.off('event', onEvent);
       socket.destroy();
     }
+  }
+
+  /** QEMU says why in its last lines, which it writes before it ends. */
+  async #refusal(what: string, error: unknown): Promise<CurlingError> {
+    if (!this.#child.exit) await Promise.race([this.#child.exited, sleep(200)]);
+    const text = `${what}: ${messageOf(error)}${quote(this.#child)}`;
+    return new CurlingError('CURLING_QEMU_RESUME', text, { cause: error });
   }
 
   /**

@@ -33,7 +33,7 @@ test('a QEMU without COLO, or with a writable disk, is not protected', async t =
   t.false(backup.said.includes('full copy'));
   const [c, d] = await twoHosts(t);
   const disk = { device: 'disk0', inserted: { ro: false } };
-  await unprotected(t, c, d, /writable disks.*disk0/, { 'query-block': () => [disk] });
+  await unprotected(t, c, d, /disk0 \(a writable disk/, { 'query-block': () => [disk] });
 });
 
 test('a backup that is not there is looked for again', async t => {

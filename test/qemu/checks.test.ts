@@ -1,5 +1,5 @@
 import test, { type ExecutionContext } from 'ava';
-import { checkHoldable } from '../../coordinator/qemu/checks.ts';
+import { checkHoldable, type HoldableOptions } from '../../coordinator/qemu/checks.ts';
 import {
   compareGuests,
   describeGuest,
@@ -15,6 +15,8 @@ const ANSWERS = {
   'query-cpus-fast': [CPU, CPU],
   'query-pci': [],
   'query-block': [],
+  'query-chardev': [],
+  'human-monitor-command': '',
   'qom-get': 'pc-i440fx-7.2-machine',
   'qom-list': [{ name: 'type', type: 'string' }],
 };
@@ -37,16 +39,31 @@ const DISKS = {
   ],
 };
 
-const holdable: [string, object, boolean, RegExp[]][] = [
-  ['KVM', {}, false, []],
-  ['TCG with odd RAM', { ...TCG, ...ODD_RAM }, false, [/lock workaround/]],
-  ['TCG of QEMU 9', { ...TCG, ...QEMU_9 }, false, [/lock workaround/]],
-  ['allowed disks', DISKS, true, [/disk0, \/machine\/peripheral\/d1; they are not rolled back/]],
+const NETS = {
+  'human-monitor-command':
+    'n0: index=0,type=nic,model=virtio-net-pci,macaddr=52:54:00:12:34:56\r\n' +
+    ' \\ t0: index=0,type=tap,ifname=tap0,script=no,downscript=no\r\n',
+};
+const BOTH_DISKS = ['disk0', '/machine/peripheral/d1'];
+
+const holdable: [string, object, HoldableOptions, RegExp[]][] = [
+  ['KVM', {}, {}, []],
+  ['TCG with odd RAM', { ...TCG, ...ODD_RAM }, {}, [/lock workaround/]],
+  ['TCG of QEMU 9', { ...TCG, ...QEMU_9 }, {}, [/lock workaround/]],
+  [
+    'allowed disks',
+    DISKS,
+    { allowUnheld: BOTH_DISKS },
+    [/allowed: disk0 \(a writable disk; .*not rolled back/, /allowed: \/machine\/peripheral\/d1/],
+  ],
+  ['a tap that the proxy holds', NETS, { heldTaps: ['tap1', 'tap0'] }, []],
+  ['a name for nothing', {}, { allowUnheld: ['com1'] }, [/com1: the guest has no exit/]],
+  ['VNC', { 'query-vnc': { enabled: true } }, {}, [/VNC shows/]],
 ];
-for (const [what, answers, allowUnheld, warnings] of holdable) {
+for (const [what, answers, options, warnings] of holdable) {
   test(`can be protected: ${what}`, async t => {
     const { qmp } = await fake(t, answers);
-    const said = await checkHoldable(qmp, { allowUnheld });
+    const said = await checkHoldable(qmp, options);
     t.is(said.length, warnings.length);
     for (const [n, warning] of warnings.entries()) t.regex(said[n]!, warning);
   });
@@ -54,7 +71,13 @@ for (const [what, answers, allowUnheld, warnings] of holdable) {
 
 const refused: [string, object, string, RegExp][] = [
   ['TCG that loses pages', TCG, 'CURLING_QEMU_COLO', /-m 134209536B/],
-  ['writable disks', DISKS, 'CURLING_QEMU_UNHELD', /checkpoint: disk0, \/machine/],
+  [
+    'writable disks',
+    DISKS,
+    'CURLING_QEMU_UNHELD',
+    /disk0 \(a writable disk;.*--allow-unheld disk0 --allow-unheld \/machine\/peripheral\/d1$/,
+  ],
+  ['a tap without a proxy', NETS, 'CURLING_QEMU_UNHELD', /t0 \(network through tap0; no proxy/],
   ['no capability', { 'query-migrate-capabilities': [] }, 'CURLING_QEMU_COLO', /x-colo is not/],
   [
     'no command',

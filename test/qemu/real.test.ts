@@ -53,8 +53,12 @@ test.serial('needs qemu: a running guest and a standby are described alike', asy
   t.is(running.ramBytes, GUEST_RAM_BYTES);
   t.deepEqual(running.devices, ['device[0] child<virtio-net-pci> 03.0']);
   t.true(running.cpuFeatures.length > 0);
-  const warnings = await checkHoldable(guest.qmp);
-  t.is(warnings.length, 1);
+  await t.throwsAsync(checkHoldable(guest.qmp), {
+    code: 'CURLING_QEMU_UNHELD',
+    message: /serial0 \(.* on a file.*n0 \(network through user/,
+  });
+  const warnings = await checkHoldable(guest.qmp, { allowUnheld: ['n0', 'serial0'] });
+  t.is(warnings.length, 3);
   t.regex(warnings[0]!, /TCG/);
 });
 
