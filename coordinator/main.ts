@@ -2,6 +2,7 @@
 /** `curling-coordinator`: protects one virtual machine; see config.ts for what it is told. */
 import { monotonicClock } from '../common/clock.ts';
 import { CurlingError, EXIT } from '../common/errors.ts';
+import { lock } from '../common/lock.ts';
 import { createLogger } from '../common/log.ts';
 import { runProgram, untilTerminated } from '../common/program.ts';
 import type { JsonObject } from '../common/qmp/messages.ts';
@@ -38,6 +39,12 @@ await runProgram(COORDINATOR, async line => {
   try {
     // First of all: whoever serves this socket already must not lose its files or its standby to this process.
     await server.listen(config.controlPath);
+    // Who serves another socket may have the same directory.
+    lock(
+      `${config.runDir}/coordinator`,
+      'CURLING_SOCKET_IN_USE',
+      'give each --vm its own --run-dir',
+    );
     proxy = await ProxyClient.connect(config.proxyPath);
     const clock = monotonicClock;
     const modules = { config, clock, log, proxy, witness, identity, sabotage, stopAt };

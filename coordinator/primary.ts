@@ -2,6 +2,7 @@
  * The primary role: the host whose QEMU runs the guest. Looks for a backup while the machine is unprotected, runs the
  * protection, and watches the backup. What any of it means is decided by the arbitration in coordinator.ts.
  */
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Clock } from '../common/clock.ts';
 import { asCurlingError, type CurlingError, messageOf } from '../common/errors.ts';
 import type { Logger } from '../common/log.ts';
@@ -28,6 +29,11 @@ import { Watch } from './watch.ts';
 const SEEK_MS = 500;
 /** How long QEMU's monitor may take to close after its migration socket, when QEMU has died. */
 const QEMU_END_MS = 100;
+/** A silent QEMU may be busy: it is given more time than a silent host. */
+const STALL_MS_MIN = 1_000;
+const STALL_DETECTIONS = 2;
+/** How long a guest may take to run on without checkpoints when they have failed, before the backup is asked to run it. */
+const RECOVER_MS = 750;
 /** How often QEMU is asked to end a protection. */
 const END_ATTEMPTS = 3;
 
@@ -277,6 +283,7 @@ export class Primary {
       {
         migrateSocket: `${config.runDir}/migrate.sock`,
         stagingBytesMax: config.stagingBytesMax,
+        stallMs: Math.max(STALL_MS_MIN, STALL_DETECTIONS * config.detection.silenceMs),
         generation: generation + 1,
         epoch,
         schedule: {
@@ -363,8 +370,33 @@ export class Primary {
     });
     if (qmp.closedBy || protection !== this.#protection) return;
     this.#modules.explain(error.message);
+    const runs = await this.#runsOn(protection);
+    if (qmp.closedBy || protection !== this.#protection) return;
+    if (!runs && this.#modules.state().name === 'PROT') return this.#guestHangs(error);
     this.#dropLink(error.message);
     this.#peerLost(error.message);
+  }
+
+  /**
+   * Whether the guest can be brought to run without checkpoints, soon. Its output stays held meanwhile: a grant comes
+   * later. Asked before a grant is, because with one the backup's copy is given up.
+   */
+  async #runsOn(protection: Protection): Promise<boolean> {
+    const ended = protection.end().then(
+      () => true,
+      error => {
+        this.#modules.log.error({ code: asCurlingError(error).code }, `QEMU: ${messageOf(error)}`);
+        return false;
+      },
+    );
+    return Promise.race([ended, sleep(RECOVER_MS, false, { ref: false })]);
+  }
+
+  /** A QEMU that neither sends its checkpoint nor lets the guest run: the backup can run it, and this host cannot. */
+  #guestHangs(error: CurlingError): void {
+    const reason = `QEMU hangs: ${error.message}, and the guest did not run on within ${RECOVER_MS} ms`;
+    this.#link?.guestLost(reason);
+    this.#modules.dispatch({ type: 'guest-lost', reason });
   }
 
   #guestGone(qmp: QmpClient, error: CurlingError): void {

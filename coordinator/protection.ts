@@ -58,6 +58,8 @@ export interface ProtectionOptions {
   /** Where QEMU connects to. */
   migrateSocket: string;
   stagingBytesMax: number;
+  /** As ColoSessionOptions. */
+  stallMs?: number;
   /** The generation that the pair will have. */
   generation: number;
   /** The epoch of the full copy; the first checkpoint is the next one. */
@@ -108,6 +110,7 @@ export class Protection {
   #pendingEpoch = -1;
   #bytesBefore = 0;
   #timer: NodeJS.Timeout | undefined;
+  #ending: Promise<void> | undefined;
   /** Chunks that are staged and not sent. */
   readonly #waitingChunks: PageChunk[] = [];
   /** When the checkpoints in flight were staged, oldest first. */
@@ -126,6 +129,7 @@ export class Protection {
       qmp: modules.qmp,
       socketPath: options.migrateSocket,
       staging: this.#staging,
+      ...(options.stallMs === undefined ? {} : { stallMs: options.stallMs }),
       handlers: {
         layout: layout => this.#onLayout(layout),
         firstPass: device => this.#onFirstPass(device),
@@ -211,8 +215,12 @@ export class Protection {
   }
 
   /** Ends it in any phase; on return the guest runs without checkpoints. What was not committed is not. */
-  async end(): Promise<void> {
-    if (this.#phase === 'ended') return;
+  end(): Promise<void> {
+    this.#ending ??= this.#end();
+    return this.#ending;
+  }
+
+  async #end(): Promise<void> {
     this.#phase = 'ended';
     clearTimeout(this.#timer);
     this.#load?.close();

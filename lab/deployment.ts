@@ -31,6 +31,8 @@ export interface CoordinatorOptions {
   peers?: readonly string[];
   /** Further options of the command. */
   flags?: readonly string[];
+  /** Further words of its standby's command. */
+  standbyWords?: readonly string[];
   env?: NodeJS.ProcessEnv;
 }
 
@@ -112,6 +114,7 @@ export class Deployment {
       ...(options.flags ?? []),
       '--',
       ...guestArguments(host, { image: this.image, ...this.#options.guest }),
+      ...(options.standbyWords ?? []),
     ];
     const child = host.spawn(process.execPath, [built('coordinator/main.js'), ...args], {
       log: 'coordinator',

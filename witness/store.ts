@@ -15,6 +15,7 @@ import { existsSync } from 'node:fs';
 import fs from 'node:fs/promises';
 import path from 'node:path';
 import { CurlingError, messageOf } from '../common/errors.ts';
+import { type Lock, lock as lockFile } from '../common/lock.ts';
 import { newIdentity } from '../coordinator/arbitration/incarnation.ts';
 import {
   applyTransition,
@@ -31,7 +32,6 @@ import {
   type Journal,
   readJournal,
 } from './journal.ts';
-import { lockStore, type StoreLock } from './lock.ts';
 
 export interface WitnessStoreOptions {
   /** VMs that are kept, forgotten ones too; one more is refused. Default 1,024. */
@@ -73,7 +73,7 @@ export class WitnessStore implements RegisterBackend {
   readonly failed: Promise<never>;
   readonly counters = { swaps: 0, refused: 0, syncs: 0, compactions: 0, tornBytesCut: 0 };
   readonly #file: string;
-  readonly #lock: StoreLock;
+  readonly #lock: Lock;
   readonly #options: Required<WitnessStoreOptions>;
   /** As decided, on disk or not. */
   readonly #vms: Map<string, Entry>;
@@ -92,7 +92,7 @@ export class WitnessStore implements RegisterBackend {
 
   private constructor(
     file: string,
-    lock: StoreLock,
+    lock: Lock,
     handle: fs.FileHandle,
     journal: Journal,
     options: WitnessStoreOptions,
@@ -122,7 +122,7 @@ export class WitnessStore implements RegisterBackend {
     // The lock comes first: a file that was opened before could be replaced by the one who holds
     // it.
     if (!existsSync(file)) throw emptyStore(file);
-    const lock = lockStore(file);
+    const lock = lockFile(file, 'CURLING_WITNESS_STORE', 'one witness serves a store');
     let handle: fs.FileHandle | undefined;
     try {
       handle = await fs.open(file, 'r+');

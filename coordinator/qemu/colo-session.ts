@@ -19,7 +19,7 @@
  * nothing is awaited between QEMU's bytes and the handler, nor between the method and the bytes to QEMU.
  *
  * While QEMU owes bytes (firstPass, running, replied, stopped) and sends none for `stallMs`, the session fails: a guest
- * must not stay stopped, nor its output held, because of a QEMU that hangs.
+ * must not stay stopped, nor its output held, because of a QEMU that hangs. See StallWatch for a QEMU that is only slow.
  */
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
@@ -37,6 +37,7 @@ import {
   prepareColo,
   queryMigrationEnd,
 } from './colo-migration.ts';
+import { StallWatch, TICKS } from './stall-watch.ts';
 import { StreamDecoder, type StreamDecoderOptions } from './stream-decoder.ts';
 import { COLO } from './stream-format.ts';
 
@@ -74,7 +75,7 @@ export interface ColoSessionOptions extends Partial<ColoParameters>, StreamDecod
   socketPath: string;
   staging: Staging;
   handlers: ColoHandlers;
-  /** Milliseconds without a byte where QEMU owes some. Default 10,000. */
+  /** Milliseconds without a byte where QEMU owes some, at least; ten times as long in the first pass. Default 1,000. */
   stallMs?: number;
 }
 
@@ -82,7 +83,7 @@ const DEFAULTS: ColoParameters & { stallMs: number } = {
   checkpointDelayMs: 5,
   maxBandwidth: 10 ** 11,
   downtimeLimitMs: 300,
-  stallMs: 10_000,
+  stallMs: 1_000,
 };
 const OVER: ReadonlySet<unknown> = new Set(['completed', 'failed', 'cancelled']);
 const NO_ANSWER = { status: '', reason: '' };
@@ -101,6 +102,7 @@ export class ColoSession {
   /** QEMU has said that it is in COLO; before that the first pass cannot be believed to be over. */
   #inColo = false;
   #firstPassDevice: Buffer | undefined;
+  readonly #stall = new StallWatch();
   #heard = false;
   #watch: NodeJS.Timeout | undefined;
 
@@ -144,7 +146,7 @@ export class ColoSession {
       if (this.#isOver) throw new CurlingError('CURLING_STATE', 'ended while it was starting');
       qmp.on('event', this.#onEvent);
       qmp.on('close', this.#onQmpClose);
-      this.#watch = setInterval(() => this.#checkStall(), this.#options.stallMs).unref();
+      this.#watch = setInterval(() => this.#checkStall(), this.#options.stallMs / TICKS).unref();
       await qmp.execute('migrate', { uri: `unix:${socketPath}` });
     } catch (error) {
       this.#shut(this.#state === 'ended' ? 'ended' : 'closed');
@@ -274,24 +276,25 @@ export class ColoSession {
   }
 
   #checkStall(): void {
-    if (!this.#isStalled) {
-      this.#heard = false;
-      return;
-    }
+    const patient = this.#state === 'firstPass';
+    const stalled = this.#stall.tick(this.#owes, this.#heard, patient);
+    this.#heard = false;
+    if (!stalled) return;
     // What came while this process was busy is read before it is judged.
     setImmediate(() => {
-      if (!this.#isStalled) return;
+      if (this.#heard || !this.#owes) return;
       const hint =
         this.#state === 'firstPass' && this.#inColo
           ? "; the description of its device state is missing (the machine's suppress-vmdesc?)"
           : '';
-      const text = `QEMU sent nothing for ${this.#options.stallMs} ms in state ${this.#state}`;
+      const silentMs = (this.#options.stallMs / TICKS) * this.#stall.limit(patient);
+      const text = `QEMU sent nothing for ${silentMs} ms in state ${this.#state}`;
       this.#fail(new CurlingError('CURLING_TIMEOUT', text + hint));
     });
   }
 
-  get #isStalled(): boolean {
-    return !this.#heard && QEMU_OWES.has(this.#state) && !this.#socket?.isPaused();
+  get #owes(): boolean {
+    return QEMU_OWES.has(this.#state) && !this.#socket?.isPaused();
   }
 
   /** A step that QEMU takes; out of turn it is QEMU's error. */

@@ -3,7 +3,7 @@ import fs from 'node:fs';
 import net from 'node:net';
 import test, { type ExecutionContext } from 'ava';
 import { createRequest } from '../../coordinator/arbitration/host-start.ts';
-import { Bench, Double, freePort, type Program, until, VM } from './bench.ts';
+import { Bench, Double, freePort, type Program, STANDBY_COMMAND, until, VM } from './bench.ts';
 
 const OTHER = { host: 'z', incarnation: 'f'.repeat(32) };
 
@@ -141,6 +141,30 @@ test('a second coordinator of the same host changes nothing for the first', asyn
   t.deepEqual(after, files);
   t.true(first.alive);
   t.is((await bench.status()).state, 'JOIN');
+});
+
+test('a second coordinator with a control socket of its own does not get the same run directory', async t => {
+  const bench = await Bench.create(t);
+  const first = await bench.serving('backup');
+  const before = fs.readFileSync(bench.path('run/identity.json'), 'utf8');
+  const control = bench.path('other.sock');
+  const second = bench.start('backup', { control, listen: `127.0.0.1:${await freePort()}` });
+  t.is(await second.end(), 4, second.said);
+  t.regex(second.said, /CURLING_SOCKET_IN_USE.*run.*its own --run-dir/);
+  t.is(fs.readFileSync(bench.path('run/identity.json'), 'utf8'), before);
+  await first.kill();
+  await bench.serving('backup', { listen: `127.0.0.1:${await freePort()}` });
+});
+
+test('a backup that tries no full copy says so', async t => {
+  const bench = await Bench.create(t);
+  await bench.serving('backup', {}, ['--no-trial-load', '--', ...STANDBY_COMMAND]);
+  const { warnings, trialMs } = await bench.status();
+  t.is(trialMs, null);
+  t.regex(warnings.join(), /--no-trial-load/);
+  const other = await Bench.create(t);
+  await other.serving('backup');
+  t.deepEqual((await other.status()).warnings, []);
 });
 
 test('a guest that another host owns is ended, and says nothing more', async t => {

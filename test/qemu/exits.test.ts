@@ -123,12 +123,14 @@ async function verdict(t: ExecutionContext, words: string[], folder: string): Pr
     path.join(folder, 'log'),
   );
   t.teardown(() => child.kill());
+  let connected: QmpClient | undefined;
   const listens = async () => {
     if (child.exit) throw new Error(`QEMU ${child.exit}: ${child.said()}`);
-    return fs.existsSync(monitor);
+    connected = await QmpClient.connect(monitor).catch(() => undefined);
+    return connected !== undefined;
   };
   await untilHolds(listens, 'a monitor', 20_000, 10);
-  const qmp = await QmpClient.connect(monitor);
+  const qmp = connected!;
   try {
     return (await checkHoldable(qmp)).join('\n');
   } catch (error) {

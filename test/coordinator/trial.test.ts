@@ -1,0 +1,145 @@
+/** The trial load without QEMU: who is refused after a failure and for how long, and how a trial ends early. */
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import test from 'ava';
+import { CurlingError } from '../../common/errors.ts';
+import { silentLogger } from '../../common/log.ts';
+import type { CommittedGuest } from '../../coordinator/checkpoint/store.ts';
+import type { CoordinatorConfig } from '../../coordinator/config.ts';
+import { IdentityFile } from '../../coordinator/identity.ts';
+import { StandbyKeeper } from '../../coordinator/standby-keeper.ts';
+import { Trial, type TrialPlace } from '../../coordinator/trial.ts';
+import { STANDBY_COMMAND, until } from './bench.ts';
+import { FAKE_RAM_BYTES } from './fake-guest.ts';
+
+const GUEST: CommittedGuest = {
+  layout: {
+    machine: 'pc-x',
+    subsections: Buffer.alloc(0),
+    ram: { sectionId: 1, instanceId: 0, version: 4 },
+    blocks: [{ name: 'pc.ram', bytes: 4096 }],
+    mainBlock: 0,
+  } as unknown as CommittedGuest['layout'],
+  mainPath: '/dev/null',
+  otherBlocks: new Map(),
+  device: Buffer.from([0]),
+  epoch: 1,
+  generation: 2,
+};
+
+/** A trial at a place that fails while it is told to, and its clock. */
+function trial() {
+  const place = { error: undefined as Error | undefined, tries: 0 };
+  const clock = { nowMs: 0, now: () => clock.nowMs };
+  const tryLoad: TrialPlace['tryLoad'] = async () => {
+    place.tries++;
+    clock.nowMs += 25;
+    if (place.error) throw place.error;
+  };
+  return { place, clock, trial: new Trial(clock, { tryLoad }) };
+}
+
+test('a copy that loads is measured, and refuses nobody', async t => {
+  const { trial: it } = trial();
+  t.is(it.lastMs, null);
+  await it.run(GUEST, 'p1', () => true);
+  t.is(it.lastMs, 25);
+  t.is(it.failure, undefined);
+  t.notThrows(() => it.admit('p1'));
+});
+
+test('a copy that fails keeps its primary away, for ever longer and within a bound', async t => {
+  const { trial: it, place, clock } = trial();
+  place.error = new CurlingError(
+    'CURLING_QEMU_RESUME',
+    `first words ${'.'.repeat(2_000)} last words`,
+  );
+  const refusal = { code: 'CURLING_QEMU_RESUME', message: /first words.* … .*last words/ } as const;
+  const rests: number[] = [];
+  for (let n = 0; n < 8; n++) {
+    const error = await t.throwsAsync(
+      it.run(GUEST, 'p1', () => true),
+      refusal,
+    );
+    t.true(error!.message.length < 1_000, 'the other host is told all of it');
+    const failedAtMs = clock.nowMs;
+    t.throws(() => it.admit('p1'), { ...refusal, message: /last words \(tried again after \d\d:/ });
+    t.notThrows(() => it.admit('p2'), 'another primary, or another life of it');
+    while (isRefused(it, 'p1')) clock.nowMs += 1_000;
+    rests.push(clock.nowMs - failedAtMs);
+  }
+  t.deepEqual(
+    rests,
+    [10, 20, 40, 80, 160, 300, 300, 300].map(s => s * 1_000),
+  );
+  place.error = undefined;
+  await it.run(GUEST, 'p1', () => true);
+  t.notThrows(() => it.admit('p1'));
+});
+
+function isRefused(it: Trial, sender: string): boolean {
+  try {
+    it.admit(sender);
+    return false;
+  } catch {
+    return true;
+  }
+}
+
+test('a trial that nobody waits for any more is no failure', async t => {
+  const { trial: it, place } = trial();
+  place.error = new Error('it was killed');
+  await t.throwsAsync(
+    it.run(GUEST, 'p1', () => false),
+    { code: 'CURLING_QEMU_RESUME' },
+  );
+  t.is(it.failure, undefined);
+  t.notThrows(() => it.admit('p1'));
+});
+
+function alive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+test('the end of the standby ends a trial under way; no process stays', async t => {
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'curling-trial-'));
+  t.teardown(() => fs.rmSync(folder, { recursive: true, force: true }));
+  const identity = new IdentityFile(folder);
+  const config = {
+    runDir: folder,
+    standbyCommand: STANDBY_COMMAND,
+  } as unknown as CoordinatorConfig;
+  const keeper = new StandbyKeeper({ config, identity, log: silentLogger });
+  t.teardown(() => keeper.end());
+  const memory = {
+    mainBlock: 'pc.ram',
+    ramBytes: FAKE_RAM_BYTES,
+    shadowPath: path.join(folder, 's'),
+  };
+  const spare = await keeper.spare(memory);
+  t.is(await keeper.spare(), spare, 'one spare is enough');
+  t.is(identity.current.standbyPid, spare.pid!, 'whoever starts after this process finds it');
+  const words = fs.readFileSync(`/proc/${spare.pid}/cmdline`, 'utf8').split('\0');
+  t.true(words.includes('-S'));
+  t.true(words.some(word => /share=off$/.test(word)));
+
+  const tried = t.throwsAsync(keeper.tryLoad([Buffer.from('x')]), { code: 'CURLING_QEMU_RESUME' });
+  await new Promise(setImmediate);
+  await keeper.end();
+  await tried;
+  t.false(keeper.hopeful);
+  t.is(identity.current.standbyPid, null);
+  await until('its end', () => !alive(spare.pid!));
+
+  const again = await keeper.spare(memory);
+  const standby = await keeper.ready();
+  t.false(alive(again.pid!), 'the standby takes the place of the spare');
+  t.is(identity.current.standbyPid, standby.pid!);
+  t.false(fs.readFileSync(`/proc/${standby.pid}/cmdline`, 'utf8').includes('share=off'));
+});
