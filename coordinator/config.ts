@@ -11,13 +11,16 @@ import {
   tcpAddress,
   wholeNumber,
 } from '../common/options.ts';
+import { ETCD_OPTIONS, type EtcdConfig, etcdConfig } from './arbitration/etcd-options.ts';
 
 export interface CoordinatorConfig {
   vm: string;
   host: string;
   /** `primary`: a QEMU with the guest runs here. `backup`: nothing runs here yet. */
   role: 'primary' | 'backup';
-  witness: TcpAddress;
+  /** Where the register is: exactly one of these is set. */
+  witness: TcpAddress | undefined;
+  etcd: EtcdConfig | undefined;
   /** The store that the witness must have; undefined accepts the first one seen. */
   witnessStore: string | undefined;
   /** Whether an absent register may be created (once in the life of a protected machine). */
@@ -52,7 +55,7 @@ export interface CoordinatorConfig {
 
 export const COORDINATOR: CommandSpec = {
   program: 'curling-coordinator',
-  usage: '--vm NAME --role primary|backup --witness HOST:PORT … [-- QEMU-COMMAND…]',
+  usage: '--vm NAME --role primary|backup (--witness HOST:PORT | --etcd URL) … [-- QEMU-COMMAND…]',
   summary:
     'Protects one virtual machine: takes, replicates and commits its checkpoints, and fails over.',
   options: {
@@ -64,6 +67,7 @@ export const COORDINATOR: CommandSpec = {
       help: 'primary: its QEMU runs here; backup: nothing does',
     },
     witness: { type: 'string', value: 'HOST:PORT', help: 'the witness' },
+    ...ETCD_OPTIONS,
     'witness-store': { type: 'string', value: 'ID', help: 'the store that the witness must have' },
     create: { type: 'boolean', help: "create the machine's register: its very first protection" },
     qmp: { type: 'string', value: 'PATH', help: "monitor of the guest's QEMU (role primary)" },
@@ -161,7 +165,7 @@ export function coordinatorConfig(line: CommandLine): CoordinatorConfig {
     vm,
     host: named('host', text(value.host) ?? os.hostname()),
     role,
-    witness: tcpAddress('witness', requiredText('witness', value.witness)),
+    ...registerOf(line),
     witnessStore: text(value['witness-store']),
     create: value.create === true,
     proxyPath: requiredText('proxy', value.proxy),
@@ -191,6 +195,17 @@ export function coordinatorConfig(line: CommandLine): CoordinatorConfig {
     allowUnheld: (value['allow-unheld'] as string[] | undefined) ?? [],
     logLevel: logLevel(value['log-level']),
   };
+}
+
+/** Where the register is. */
+function registerOf({ values }: CommandLine): Pick<CoordinatorConfig, 'witness' | 'etcd'> {
+  const etcd = etcdConfig(values);
+  if (etcd === undefined && values.witness === undefined)
+    throw new CurlingError('CURLING_USAGE', '--witness HOST:PORT or --etcd URL is required');
+  if (etcd && values.witness !== undefined)
+    throw new CurlingError('CURLING_USAGE', 'expected --witness or --etcd, got both');
+  if (etcd) return { witness: undefined, etcd };
+  return { witness: tcpAddress('witness', requiredText('witness', values.witness)), etcd };
 }
 
 function text(value: unknown): string | undefined {

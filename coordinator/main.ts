@@ -9,7 +9,7 @@ import type { JsonObject } from '../common/qmp/messages.ts';
 import { QmpServer } from '../common/qmp/server.ts';
 import { shown } from '../common/shown.ts';
 import { testStopFrom } from '../common/test-stop.ts';
-import { WitnessClient } from './arbitration/witness-client.ts';
+import { openRegister, type RegisterSource } from './arbitration/backend.ts';
 import { COORDINATOR, type CoordinatorConfig, coordinatorConfig } from './config.ts';
 import { Coordinator } from './coordinator.ts';
 import { IdentityFile } from './identity.ts';
@@ -25,10 +25,7 @@ await runProgram(COORDINATOR, async line => {
     log.fatal(`this process is sabotaged for a test: ${sabotage}; nothing is protected`);
   const stopAt = testStopFrom(process.env) ?? (() => {});
   const identity = new IdentityFile(config.runDir);
-  const witness = new WitnessClient(
-    config.witness,
-    config.witnessStore === undefined ? {} : { store: config.witnessStore },
-  );
+  const witness = openRegister(config);
   let begin!: (parts: Parts) => void;
   const started = new Promise<Parts>(resolve => {
     begin = resolve;
@@ -72,7 +69,7 @@ interface Parts {
 function controlServer(
   started: Promise<Parts>,
   config: CoordinatorConfig,
-  witness: WitnessClient,
+  witness: RegisterSource,
 ): QmpServer {
   const own = async (args: JsonObject) => {
     checkVm(config, args);

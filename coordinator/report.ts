@@ -1,5 +1,5 @@
 /** Makes the status document of a coordinator. */
-import type { WitnessClient } from './arbitration/witness-client.ts';
+import type { RegisterSource } from './arbitration/backend.ts';
 import type { CoordinatorConfig } from './config.ts';
 import type { Coordinator } from './coordinator.ts';
 import type { ProxyClient, ProxyStatus } from './proxy-client.ts';
@@ -12,7 +12,7 @@ export async function report(
   coordinator: Coordinator,
   config: CoordinatorConfig,
   proxy: ProxyClient,
-  witness: WitnessClient,
+  witness: RegisterSource,
 ): Promise<CoordinatorStatus> {
   const { state, primary, backup } = coordinator;
   const proxyStatus = await proxy.status().catch(() => undefined);

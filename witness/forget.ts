@@ -1,6 +1,7 @@
 /**
  * The operator's way out when a register names a life that is over: both hosts died, or the only
- * guest was shut down. Offline: it has the store's lock from the question to the end.
+ * guest was shut down. In a file this is done offline: it has the store's lock from the question to
+ * the end. In etcd only the generation that was shown is forgotten.
  */
 import { createInterface } from 'node:readline';
 import { CurlingError } from '../common/errors.ts';
@@ -13,6 +14,15 @@ export interface Terminal {
   readonly output: NodeJS.WritableStream;
 }
 
+/** A store whose registers can be taken away. */
+export interface ForgettingStore {
+  read(vm: string): Promise<Register | null>;
+  forgottenIn(vm: string): number | Promise<number>;
+  /** @param generation That of the register which was shown. */
+  forget(vm: string, generation: number): Promise<number>;
+  close(): void | Promise<void>;
+}
+
 /**
  * Shows the register of `vm`, asks for its name, and forgets it.
  * @param yes Do not ask.
@@ -22,8 +32,22 @@ export interface Terminal {
  *   CURLING_WITNESS_STORE as `WitnessStore.open`, so while a witness serves the store. Nothing is
  *   forgotten then.
  */
-export async function forgetVm(
+export function forgetVm(
   file: string,
+  vm: string,
+  yes: boolean,
+  terminal: Terminal,
+): Promise<number> {
+  return forgetIn(file, () => WitnessStore.open(file), vm, yes, terminal);
+}
+
+/**
+ * `forgetVm` in any store.
+ * @param name Of the store, for messages.
+ */
+export async function forgetIn(
+  name: string,
+  open: () => ForgettingStore | Promise<ForgettingStore>,
   vm: string,
   yes: boolean,
   terminal: Terminal,
@@ -32,27 +56,32 @@ export async function forgetVm(
     const text = 'forget asks for the name of the virtual machine on a terminal; else give --yes';
     throw new CurlingError('CURLING_USAGE', text);
   }
-  const store = await WitnessStore.open(file);
+  const store = await open();
   try {
     const register = await store.read(vm);
-    if (register === null) throw unknown(file, vm, store.forgottenIn(vm));
+    if (register === null) throw unknown(name, vm, await store.forgottenIn(vm));
     terminal.output.write(warning(register));
     const typed = yes ? vm : await ask(`Type ${vm} to forget it: `, terminal);
     if (typed !== vm) {
       const text = `expected ${vm}, got ${JSON.stringify(typed)}; nothing was forgotten`;
       throw new CurlingError('CURLING_USAGE', text);
     }
-    return await store.forget(vm);
+    return await store.forget(vm, register.generation);
   } finally {
     await store.close();
   }
 }
 
-function unknown(file: string, vm: string, forgotten: number): CurlingError {
+/** What a command says that forgot `vm` in `generation`. */
+export function forgotten(vm: string, generation: number): string {
+  return `${vm} is forgotten; --create begins with generation ${generation + 1}\n`;
+}
+
+function unknown(name: string, vm: string, forgotten: number): CurlingError {
   const text =
     forgotten > 0
       ? `${vm} is forgotten already, in generation ${forgotten}; --create makes it anew`
-      : `${file} never had a register of ${vm}`;
+      : `${name} never had a register of ${vm}`;
   return new CurlingError('CURLING_REGISTER', text);
 }
 

@@ -16,32 +16,12 @@ import { createHash } from 'node:crypto';
 import { CurlingError, messageOf } from '../common/errors.ts';
 import { isObject } from '../common/qmp/messages.ts';
 import { shown } from '../common/shown.ts';
-import type { Register } from '../coordinator/arbitration/register.ts';
-import {
-  parseGeneration,
-  parseIdentity,
-  parseName,
-  parseRegister,
-} from '../coordinator/arbitration/register-json.ts';
+import { type Entry, parseEntry } from '../coordinator/arbitration/register-entry.ts';
+import { parseIdentity } from '../coordinator/arbitration/register-json.ts';
 
 const FORMAT = 'curling-witness';
 const VERSION = 1;
 const LINE = /^\{"sum":"([0-9a-f]{16})","entry":(\{.*\})\}$/;
-
-/**
- * What stays of a register that the operator had forgotten. The forgetting has a generation of its
- * own, so that nothing which was asked of or granted to the former owners fits what comes after it.
- */
-export interface Forgotten {
-  readonly store: string;
-  readonly vm: string;
-  /** At least 2: one more than the register had. */
-  readonly generation: number;
-  readonly mode: 'FORGOTTEN';
-}
-
-/** What is known of one VM. */
-export type Entry = Register | Forgotten;
 
 /** A store read back. */
 export interface Journal {
@@ -145,16 +125,6 @@ function parseHeader(entry: unknown): string {
   if (entry.version !== VERSION)
     throw new Error(`version ${VERSION} was expected, it has ${shown(entry.version)}`);
   return parseIdentity('store', entry.store);
-}
-
-function parseEntry(entry: unknown): Entry {
-  if (!isObject(entry) || entry.mode !== 'FORGOTTEN') return parseRegister(entry);
-  return {
-    store: parseIdentity('store', entry.store),
-    vm: parseName('vm', entry.vm),
-    generation: parseGeneration('generation', entry.generation, 2),
-    mode: 'FORGOTTEN',
-  };
 }
 
 /**

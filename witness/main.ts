@@ -8,13 +8,15 @@ import { createLogger, logLevel } from '../common/log.ts';
 import { type CommandLine, type CommandSpec, requiredText, tcpAddress } from '../common/options.ts';
 import { runProgram, untilTerminated } from '../common/program.ts';
 import { testStopFrom } from '../common/test-stop.ts';
-import { forgetVm } from './forget.ts';
+import { ETCD_OPTIONS, etcdConfig } from '../coordinator/arbitration/etcd-options.ts';
+import { etcdCommand } from './etcd-command.ts';
+import { forgetVm, forgotten } from './forget.ts';
 import { witnessServer } from './service.ts';
 import { initStore, WitnessStore } from './store.ts';
 
 const SPEC: CommandSpec = {
   program: 'curling-witness',
-  usage: '(init | forget VM | --listen HOST:PORT) --store FILE',
+  usage: '(init | forget VM | --listen HOST:PORT) --store FILE, or (init | forget VM) --etcd URL',
   summary: 'Keeps one compare-and-swap register per virtual machine: who may run it.',
   options: {
     listen: {
@@ -30,16 +32,20 @@ const SPEC: CommandSpec = {
       help: 'debug, info, warn or error',
       default: 'info',
     },
+    ...ETCD_OPTIONS,
   },
   notes: [
     'init creates an empty store with a new identity; the hosts refuse another one than they know.',
     'forget takes away the register of a VM that exists nowhere any more, so that its name can be',
     'created again. Only when no guest of this VM runs on any host: else it could exist twice.',
+    'Registers in etcd need no witness: with --etcd, init and forget do the same there.',
     'Run it on a third machine: it decides when the two hosts lose sight of each other.',
   ],
 };
 
 async function main(line: CommandLine): Promise<number> {
+  const etcd = etcdConfig(line.values);
+  if (etcd) return etcdCommand(line, etcd);
   const file = requiredText('store', line.values.store);
   const [verb, ...rest] = line.positionals;
   if (verb === undefined) return serve(line, file);
@@ -50,8 +56,9 @@ async function main(line: CommandLine): Promise<number> {
   const [vm] = rest;
   if (verb === 'forget' && vm !== undefined && rest.length === 1) {
     const terminal = { input: process.stdin, output: process.stderr };
-    const next = (await forgetVm(file, vm, line.values.yes === true, terminal)) + 1;
-    process.stdout.write(`${vm} is forgotten; --create begins with generation ${next}\n`);
+    process.stdout.write(
+      forgotten(vm, await forgetVm(file, vm, line.values.yes === true, terminal)),
+    );
     return 0;
   }
   const text = `expected init, forget VM or nothing, got ${line.positionals.join(' ')}`;

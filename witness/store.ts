@@ -26,12 +26,10 @@ import {
 } from '../coordinator/arbitration/register.ts';
 import {
   type Entry,
-  emptyStore,
-  entryLine,
-  headerLine,
-  type Journal,
-  readJournal,
-} from './journal.ts';
+  forgottenGeneration,
+  isRegister,
+} from '../coordinator/arbitration/register-entry.ts';
+import { emptyStore, entryLine, headerLine, type Journal, readJournal } from './journal.ts';
 
 export interface WitnessStoreOptions {
   /** VMs that are kept, forgotten ones too; one more is refused. Default 1,024. */
@@ -164,8 +162,7 @@ export class WitnessStore implements RegisterBackend {
 
   /** The generation in which an absent register was forgotten; 0 when it is not forgotten. */
   forgottenIn(vm: string): number {
-    const entry = this.#vms.get(vm);
-    return entry?.mode === 'FORGOTTEN' ? entry.generation : 0;
+    return forgottenGeneration(this.#vms.get(vm));
   }
 
   /**
@@ -298,10 +295,6 @@ export class WitnessStore implements RegisterBackend {
     this.#lines = lines.length;
     this.counters.compactions++;
   }
-}
-
-function isRegister(entry: Entry): entry is Register {
-  return entry.mode !== 'FORGOTTEN';
 }
 
 async function writeAt(handle: fs.FileHandle, bytes: Buffer, position: number): Promise<void> {

@@ -15,6 +15,7 @@ import { QmpClient } from '../../common/qmp/client.ts';
 import { isObject, type JsonObject } from '../../common/qmp/messages.ts';
 import type { Register, RegisterBackend, SwapRequest, SwapResult } from './register.ts';
 import { parseGeneration, parseIdentity, parseRegister } from './register-json.ts';
+import { StoreMemory } from './store-memory.ts';
 
 export interface WitnessClientOptions {
   /** The store id that must be found there; by default whatever is found first. */
@@ -43,8 +44,7 @@ export class WitnessClient implements RegisterBackend {
   readonly counters = { requests: 0, failures: 0, connections: 0, connectFailures: 0 };
   readonly #address: TcpAddress;
   readonly #options: Required<Omit<WitnessClientOptions, 'store'>>;
-  readonly #generations = new Map<string, number>();
-  #store: string | undefined;
+  readonly #memory: StoreMemory;
   #client: QmpClient | undefined;
   readonly #waiting = new Set<Waiter>();
   #timer: NodeJS.Timeout | undefined;
@@ -56,7 +56,7 @@ export class WitnessClient implements RegisterBackend {
   constructor(address: TcpAddress, options: WitnessClientOptions = {}) {
     const { store, ...rest } = options;
     this.#address = address;
-    this.#store = store;
+    this.#memory = new StoreMemory(`the witness at ${address.host}:${address.port}`, store);
     this.#options = { requestTimeoutMs: 1_000, backOffMs: 50, backOffMsMax: 250, ...rest };
     this.#pauseMs = this.#options.backOffMs;
     this.#connect();
@@ -80,7 +80,7 @@ export class WitnessClient implements RegisterBackend {
 
   /** @throws CurlingError CURLING_WITNESS_UNREACHABLE, CURLING_WITNESS_STORE, CURLING_REGISTER */
   async read(vm: string): Promise<Register | null> {
-    const known = this.#generations.get(vm) ?? 0;
+    const known = this.#memory.generationOf(vm);
     return this.#registerOf(vm, await this.#request('read', { vm }), known);
   }
 
@@ -91,7 +91,7 @@ export class WitnessClient implements RegisterBackend {
    *   CURLING_WITNESS_STORE, CURLING_REGISTER
    */
   async swap(request: SwapRequest): Promise<SwapResult> {
-    const known = this.#generations.get(request.vm) ?? 0;
+    const known = this.#memory.generationOf(request.vm);
     const answer = await this.#request('swap', { ...request });
     const register = this.#registerOf(request.vm, answer, known);
     return { swapped: answer.swapped === true, register };
@@ -165,7 +165,7 @@ export class WitnessClient implements RegisterBackend {
     });
     try {
       const answer = await client.execute('query-store');
-      this.#checkStore(parseIdentity('store', isObject(answer) ? answer.store : answer));
+      this.#memory.checkStore(parseIdentity('store', isObject(answer) ? answer.store : answer));
       return client;
     } catch (error) {
       client.close();
@@ -202,35 +202,10 @@ export class WitnessClient implements RegisterBackend {
   /** @param known The generation that was known before the question was asked. */
   #registerOf(vm: string, answer: JsonObject, known: number): Register | null {
     const register = answer.register === null ? null : parseRegister(answer.register);
-    if (register && register.vm !== vm)
-      throw new CurlingError(
-        'CURLING_REGISTER',
-        `asked for ${vm}, the answer is of ${register.vm}`,
-      );
-    if (register) this.#checkStore(register.store);
     // An absent register without a generation was never there.
-    const generation =
-      register?.generation ?? parseGeneration('generation', answer.generation ?? 0, 0);
-    if (generation < known) {
-      const what = `it is at generation ${generation} of ${vm}, which was at ${known} before`;
-      throw this.#memoryLost(what);
-    }
-    this.#generations.set(vm, Math.max(generation, this.#generations.get(vm) ?? 0));
+    const forgotten = register ? 0 : parseGeneration('generation', answer.generation ?? 0, 0);
+    this.#memory.accept(vm, register, forgotten, known);
     return register;
-  }
-
-  #checkStore(found: string): void {
-    this.#store ??= found;
-    if (found !== this.#store)
-      throw this.#memoryLost(`its store is ${found}, expected ${this.#store}`);
-  }
-
-  #memoryLost(what: string): CurlingError {
-    const { host, port } = this.#address;
-    const text =
-      `the witness at ${host}:${port} lost its memory: ${what}. ` +
-      'Restore its store; nothing is decided with this one';
-    return new CurlingError('CURLING_WITNESS_STORE', text);
   }
 
   #explain(command: string, error: unknown): CurlingError {

@@ -2,10 +2,11 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { LineSplitter, LineTooLong } from '../../../common/qmp/lines.ts';
+import type { Entry } from '../../../coordinator/arbitration/register-entry.ts';
 import { decodeManifest, encodeManifest } from '../../../coordinator/checkpoint/manifest.ts';
 import type { Identity } from '../../../coordinator/identity.ts';
 import { decodeIdentity, encodeIdentity } from '../../../coordinator/identity-json.ts';
-import { type Entry, entryLine, headerLine, readJournal } from '../../../witness/journal.ts';
+import { entryLine, headerLine, readJournal } from '../../../witness/journal.ts';
 import { LAYOUT } from '../../replication/world.ts';
 import { A, B, turn } from '../../witness/support.ts';
 import { codeOf, must, piecesOf, type Target } from '../target.ts';
