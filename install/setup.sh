@@ -4,7 +4,8 @@
 #
 # Debian packages are never removed. The guest's kernel and busybox are unpacked below build/ rather than installed,
 # unless they are installed already: a machine on bare metal must not boot a cloud kernel by accident, a container has
-# no use for an initramfs, and busybox-static would push out the busybox of the machine's own initramfs.
+# no use for an initramfs, and busybox-static would push out the busybox of the machine's own initramfs. So is etcd, for
+# the tests: installed, it would begin to serve.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -12,7 +13,7 @@ NODE_MAJOR=20
 NODE_MINOR=19
 KERNEL=linux-image-cloud-amd64
 # What the product, its lab and its tests run.
-PACKAGES='qemu-system-x86 cpio gcc libc6-dev iproute2 nftables tcpdump xz-utils'
+PACKAGES='qemu-system-x86 cpio gcc libc6-dev iproute2 nftables openssl tcpdump xz-utils'
 # What npm needs to compile the optional addons (pcap, raw-socket); wanted only when npm packages are installed.
 ADDON_PACKAGES='g++ make python3 libpcap-dev'
 SOURCES='common proxy coordinator witness ctl lab demo test bench'
@@ -121,6 +122,16 @@ fetch_guest_parts() {
   say "kernel and busybox of the guest: $said"
 }
 
+# For the tests of the register in etcd. Installed, it would run as a service that nobody asked for.
+fetch_etcd() {
+  if command -v etcd >/dev/null || [ -x build/etcd/usr/bin/etcd ]; then
+    say 'etcd: present'
+    return
+  fi
+  update_lists
+  (unpack etcd-server etcd) || say 'going on without etcd: its tests will be skipped'
+}
+
 # Addons are compiled for one Node: another one needs them anew.
 modules_state() {
   printf '%s %s\n' "$(cksum <package-lock.json)" "$(node -p process.versions.modules)"
@@ -188,5 +199,6 @@ check_machine
 mkdir -p build
 install_debian
 fetch_guest_parts
+fetch_etcd
 install_modules
 build

@@ -10,6 +10,7 @@ import { CurlingError } from '../common/errors.ts';
 import { QmpClient } from '../common/qmp/client.ts';
 import type { JsonObject, QmpEvent } from '../common/qmp/messages.ts';
 import type { CoordinatorStatus } from '../coordinator/status.ts';
+import { ETCD, etcdArguments } from './etcd.ts';
 import { buildImage, type GuestImage } from './image.ts';
 import { Lab, type LabOptions } from './lab.ts';
 import type { LabHost } from './node.ts';
@@ -19,10 +20,13 @@ import { type Guest, type GuestOptions, guestArguments, startGuest } from './qem
 export const VM = 'demo';
 const WITNESS_PORT = 7700;
 const REPLICATION_PORT = 7701;
+const ETCD_URL = 'http://10.77.0.9:2379';
 
 export interface DeploymentOptions extends LabOptions {
   /** What the guest runs besides its services, and how large it is. */
   guest?: Omit<GuestOptions, 'image'>;
+  /** Where the register is: a curling-witness (default), or an etcd on the witness's machine. */
+  register?: 'witness' | 'etcd';
 }
 
 export interface CoordinatorOptions {
@@ -61,7 +65,8 @@ export class Deployment {
     const lab = await Lab.create(options);
     const deployment = new Deployment(lab, image, options);
     try {
-      await deployment.startWitness();
+      if (options.register === 'etcd') await deployment.startEtcd();
+      else await deployment.startWitness();
       await Promise.all(lab.hosts.map(host => deployment.startProxy(host.name)));
       return deployment;
     } catch (error) {
@@ -81,6 +86,24 @@ export class Deployment {
     const child = witness.spawn(process.execPath, [program, ...listen], { log: 'witness' });
     await untilLogged(child, witness.logPath('witness'), witness.name);
     return child;
+  }
+
+  /** Starts etcd on the witness's machine, and makes a store in it when there is none. */
+  async startEtcd(): Promise<ChildProcess> {
+    const { witness } = this.lab;
+    const dataDir = join(witness.runDir, 'etcd');
+    const args = etcdArguments({ url: ETCD_URL, dataDir, peerPort: 2380 });
+    const child = witness.spawn(ETCD, args, { log: 'etcd' });
+    const init = [built('witness/main.js'), 'init', '--etcd', ETCD_URL, '--etcd-plaintext'];
+    for (let deadline = performance.now() + 30_000; ; ) {
+      try {
+        await witness.run(process.execPath, init, { timeoutMs: 20_000 });
+        return child;
+      } catch (error) {
+        if (child.exitCode !== null || performance.now() > deadline) throw error;
+        await sleep(100);
+      }
+    }
   }
 
   /** Starts the proxy of a host; it holds. */
@@ -103,7 +126,8 @@ export class Deployment {
     const peers = (options.peers ?? []).map(peer => this.lab.host(peer));
     const args = [
       ...['--vm', VM, '--host', name, '--role', options.role],
-      ...['--witness', `10.77.0.9:${WITNESS_PORT}`, '--proxy', this.proxyPath(host)],
+      ...this.#registerOptions(),
+      ...['--proxy', this.proxyPath(host)],
       ...['--control', this.coordinatorPath(name), '--run-dir', host.runDir],
       ...['--shadow-dir', join(host.shmDir, VM)],
       ...['--listen', `${host.replicationAddress}:${REPLICATION_PORT}`],
@@ -189,6 +213,12 @@ export class Deployment {
   async destroy(): Promise<void> {
     for (const client of this.#clients.values()) client.close();
     await this.lab.destroy();
+  }
+
+  #registerOptions(): string[] {
+    return this.#options.register === 'etcd'
+      ? ['--etcd', ETCD_URL, '--etcd-plaintext']
+      : ['--witness', `10.77.0.9:${WITNESS_PORT}`];
   }
 
   async #follow(name: string): Promise<void> {
