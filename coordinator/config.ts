@@ -1,4 +1,5 @@
 /** What a coordinator is told on its command line. One process cares for one virtual machine on one host. */
+import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import { CurlingError } from '../common/errors.ts';
@@ -12,6 +13,7 @@ import {
   wholeNumber,
 } from '../common/options.ts';
 import { ETCD_OPTIONS, type EtcdConfig, etcdConfig } from './arbitration/etcd-options.ts';
+import { BACKUP_LOSS_POLICIES, type BackupLossPolicy } from './arbitration/host-state.ts';
 
 export interface CoordinatorConfig {
   vm: string;
@@ -50,6 +52,10 @@ export interface CoordinatorConfig {
   trialLoad: boolean;
   /** Exits of the guest that the operator allows although nothing holds them, by the names that a refusal gives. */
   allowUnheld: string[];
+  /** What this host does with the guest's output when it has no backup. */
+  onBackupLoss: BackupLossPolicy;
+  /** One of them must answer before a grant is asked for; none: nothing is asked of anybody. */
+  gateways: string[];
   logLevel: string;
 }
 
@@ -120,6 +126,18 @@ export const COORDINATOR: CommandSpec = {
       value: 'NAME',
       multiple: true,
       help: 'protect although this device is not held; may be repeated',
+    },
+    'on-backup-loss': {
+      type: 'string',
+      value: 'POLICY',
+      default: 'continue',
+      help: 'continue: run on unprotected; hold: run on, but say nothing until there is a backup',
+    },
+    gateway: {
+      type: 'string',
+      value: 'IP',
+      multiple: true,
+      help: 'must answer a ping before a grant is asked for; repeated: any one',
     },
     'log-level': {
       type: 'string',
@@ -193,6 +211,8 @@ export function coordinatorConfig(line: CommandLine): CoordinatorConfig {
     stagingBytesMax: wholeNumber('staging-mib', value['staging-mib'], 2, 65_536) * 2 ** 20,
     trialLoad: value['no-trial-load'] !== true,
     allowUnheld: (value['allow-unheld'] as string[] | undefined) ?? [],
+    onBackupLoss: policy(text(value['on-backup-loss'])),
+    gateways: ((value.gateway as string[] | undefined) ?? []).map(gateway),
     logLevel: logLevel(value['log-level']),
   };
 }
@@ -210,6 +230,21 @@ function registerOf({ values }: CommandLine): Pick<CoordinatorConfig, 'witness' 
 
 function text(value: unknown): string | undefined {
   return typeof value === 'string' ? value : undefined;
+}
+
+function policy(given: string | undefined): BackupLossPolicy {
+  const found = BACKUP_LOSS_POLICIES.find(name => name === given);
+  if (found) return found;
+  const expected = BACKUP_LOSS_POLICIES.join(' or ');
+  throw new CurlingError('CURLING_USAGE', `--on-backup-loss: expected ${expected}, got ${given}`);
+}
+
+function gateway(address: string): string {
+  // One spelling: an answer is known by the address that it comes from.
+  if (net.isIPv6(address)) return new URL(`http://[${address}]`).hostname.slice(1, -1);
+  if (net.isIPv4(address)) return address;
+  const got = JSON.stringify(address);
+  throw new CurlingError('CURLING_USAGE', `--gateway: expected an IP address, got ${got}`);
 }
 
 function named(option: string, name: string): string {

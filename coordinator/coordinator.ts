@@ -20,9 +20,12 @@ import type { HostAction, HostEvent, HostNotice } from './arbitration/host-event
 import { createRequest, initialState } from './arbitration/host-start.ts';
 import { type HostState, unresolved } from './arbitration/host-state.ts';
 import { newIdentity } from './arbitration/incarnation.ts';
-import type { Register, SwapRequest } from './arbitration/register.ts';
 import { Backup } from './backup.ts';
 import type { CoordinatorConfig } from './config.ts';
+import { Decisions } from './decisions.ts';
+import { Explanation, type Trouble } from './explanation.ts';
+import { FailoverLog } from './failover-log.ts';
+import type { GatewayProbe } from './gateway-probe.ts';
 import { findGuest, quitGuest } from './guest.ts';
 import type { IdentityFile } from './identity.ts';
 import { OutputGate } from './output-gate.ts';
@@ -31,6 +34,7 @@ import type { ProxyClient } from './proxy-client.ts';
 import { endColo } from './qemu/colo-migration.ts';
 import type { Sabotage } from './sabotage.ts';
 import type { FailoverRecord } from './status.ts';
+import { type Unprotected, unprotectedIn } from './unprotected.ts';
 
 /** Between two attempts to learn the outcome of an unresolved request. */
 const RETRY_MS = 100;
@@ -40,8 +44,6 @@ const RESUME_HOPELESS =
   'the checkpoint cannot be resumed on this host, which owns the machine; see the log and the standby QEMU';
 /** How often the register is read although nothing asks for it. */
 const DOUBT_MS = 2_000;
-/** Failovers that the status remembers. */
-const FAILOVERS_MAX = 100;
 
 export interface CoordinatorModules {
   config: CoordinatorConfig;
@@ -52,7 +54,12 @@ export interface CoordinatorModules {
   identity: IdentityFile;
   sabotage: Sabotage | undefined;
   stopAt: StopAt;
+  /** Undefined when no gateway is configured. */
+  gateway: GatewayProbe | undefined;
 }
+
+/** Takes an event that management tools are told. */
+export type EventListener = (name: string, data: JsonObject) => void;
 
 /** The events that management tools are told, by name, with their data. */
 interface CoordinatorEvents {
@@ -63,6 +70,7 @@ interface CoordinatorEvents {
 const EVENT_OF: Record<HostNotice, string> = {
   suspecting: 'PEER_SUSPECTED',
   unprotected: 'PROTECTION_LOST',
+  held: 'OUTPUT_HELD',
   protecting: 'PROTECTION_STARTED',
   'protection-failed': 'PROTECTION_FAILED',
   protected: 'PROTECTION_ACTIVE',
@@ -78,6 +86,7 @@ const EVENT_OF: Record<HostNotice, string> = {
 /** What an operator should look at soon: nobody else holds this machine's state. */
 const LOUD: ReadonlySet<HostNotice> = new Set([
   'unprotected',
+  'held',
   'protection-failed',
   'resume-failed',
   'halted',
@@ -86,27 +95,29 @@ const LOUD: ReadonlySet<HostNotice> = new Set([
 export class Coordinator extends EventEmitter<CoordinatorEvents> {
   readonly primary: Primary;
   readonly backup: Backup;
-  readonly failovers: FailoverRecord[] = [];
+  readonly #failovers: FailoverLog;
   readonly #modules: CoordinatorModules;
   readonly #gate: OutputGate;
   #state: HostState;
-  #reason = 'starting';
+  readonly #decisions: Decisions;
+  readonly #explanation = new Explanation('starting');
+  #reasonLogged = '';
+  #unprotected: Unprotected | null = null;
+  #suspectedFor = 'unknown';
   #since = new Date();
   readonly #queue: fastq.queue<HostEvent>;
   #retryTimer: NodeJS.Timeout | undefined;
   #doubtTimer: NodeJS.Timeout | undefined;
-  #suspicion:
-    | { reason: string; at: Date; atMs: number; silentMs: number; from: string }
-    | undefined;
-  #grantedAtMs = 0;
+  #gatewayLost = false;
   #closed = false;
 
   private constructor(modules: CoordinatorModules, state: HostState) {
     super();
     this.#modules = modules;
     this.#state = state;
+    this.#failovers = new FailoverLog(modules.clock);
     this.#queue = fastq((event: HostEvent, taken) => this.#take(event, taken), 1);
-    const nextEpoch = () => (this.primary.protection?.takenEpoch ?? 0) + 1;
+    const nextEpoch = () => Math.max(0, this.primary.takenEpoch, this.#state.lastEpoch) + 1;
     this.#gate = new OutputGate(modules.proxy, modules.log, nextEpoch);
     const shared = {
       ...modules,
@@ -117,26 +128,37 @@ export class Coordinator extends EventEmitter<CoordinatorEvents> {
     };
     this.primary = new Primary(shared);
     this.backup = new Backup(shared);
+    this.#decisions = new Decisions({
+      ...shared,
+      trouble: (trouble, text) => this.#trouble(trouble, text),
+      again: () => this.#after(),
+    });
+    modules.gateway?.on('change', reachable => this.#gatewayChanged(reachable));
     modules.proxy.on('lost', error => this.#proxyLost(error));
   }
 
   /**
    * Reads the register, takes the place that it gives, and begins to work.
+   * @param listener Hears every event, also those of the start.
    * @throws CurlingError CURLING_WITNESS_UNREACHABLE, CURLING_WITNESS_STORE, CURLING_REGISTER, CURLING_CONNECT (no
    *   monitor). A guest that runs here and belongs to another host is stopped.
    */
-  static async start(modules: CoordinatorModules): Promise<Coordinator> {
+  static async start(modules: CoordinatorModules, listener?: EventListener): Promise<Coordinator> {
     const { config, identity } = modules;
     const qmp = await findGuest(config, identity);
     try {
-      return await Coordinator.#start(modules, qmp);
+      return await Coordinator.#start(modules, qmp, listener);
     } catch (error) {
       qmp?.close();
       throw error;
     }
   }
 
-  static async #start(modules: CoordinatorModules, qmp: QmpClient | undefined) {
+  static async #start(
+    modules: CoordinatorModules,
+    qmp: QmpClient | undefined,
+    listener: EventListener | undefined,
+  ) {
     const { config, identity, witness, proxy } = modules;
     if (qmp) await endColo(qmp);
     const { epoch } = await proxy.status();
@@ -153,11 +175,14 @@ export class Coordinator extends EventEmitter<CoordinatorEvents> {
         register,
         guestRuns: qmp !== undefined,
         lastEpoch: Math.max(0, epoch.open),
+        onBackupLoss: config.onBackupLoss,
         ...(pair ? { unresolvedPair: pair } : {}),
       },
       newIdentity,
     );
     const coordinator = new Coordinator(modules, step.state);
+    if (listener) coordinator.on('event', listener);
+    coordinator.#unprotected = unprotectedIn(step.state, null, '', new Date());
     if (qmp) coordinator.primary.attach(qmp);
     try {
       await coordinator.backup.listen();
@@ -171,13 +196,27 @@ export class Coordinator extends EventEmitter<CoordinatorEvents> {
     return coordinator;
   }
 
+  get gateway(): GatewayProbe | undefined {
+    return this.#modules.gateway;
+  }
+
   get state(): HostState {
     return this.#state;
   }
 
   /** Why it is as it is, in words. */
   get reason(): string {
-    return this.#reason;
+    return this.#explanation.text;
+  }
+
+  /** Failovers to this host since this process started, newest last. */
+  get failovers(): FailoverRecord[] {
+    return this.#failovers.records;
+  }
+
+  /** Since when and why nobody else has the state of the guest that runs here; null when somebody has. */
+  get unprotected(): Unprotected | null {
+    return this.#unprotected;
   }
 
   get since(): Date {
@@ -200,6 +239,7 @@ export class Coordinator extends EventEmitter<CoordinatorEvents> {
       throw new CurlingError('CURLING_STATE', text);
     }
     this.primary.want(wanted);
+    if (!wanted) this.dispatch({ type: 'open-requested' });
     const paired = ['PROT', 'SYNC', 'SRES'].includes(this.#state.name);
     if (!wanted && paired)
       this.dispatch({ type: 'suspect-peer', reason: 'the operator ended protection' });
@@ -276,10 +316,10 @@ export class Coordinator extends EventEmitter<CoordinatorEvents> {
         this.backup.acknowledge(action.epoch);
         return undefined;
       case 'swap':
-        this.#swap(action.request);
+        this.#decisions.swap(action.request);
         return undefined;
       case 'read-register':
-        this.#read();
+        this.#decisions.read();
         return undefined;
       case 'notify':
         this.#notify(action.notice, action.reason);
@@ -288,6 +328,8 @@ export class Coordinator extends EventEmitter<CoordinatorEvents> {
         return this.#hold(action.epoch);
       case 'open':
         return this.#open();
+      case 'end-protection':
+        return this.primary.endProtection();
       case 'discard-output':
         return this.#gate.discard();
       case 'resume-guest':
@@ -313,17 +355,19 @@ export class Coordinator extends EventEmitter<CoordinatorEvents> {
   }
 
   #note(event: HostEvent): void {
+    if (event.type === 'suspect-peer') this.#suspectedFor = event.reason;
     if (event.type !== 'suspect-peer' || this.#state.name !== 'BACK') return;
     this.#modules.stopAt('suspected');
-    const { clock } = this.#modules;
-    const from = this.#state.peer?.host ?? 'unknown';
-    const silentMs = this.backup.silentMs;
-    this.#suspicion = { reason: event.reason, at: new Date(), atMs: clock.now(), silentMs, from };
+    this.#failovers.suspected(this.#state, event.reason, this.backup.silentMs);
   }
 
   #changed(before: HostState): void {
     const { name, generation, me } = this.#state;
     this.#since = new Date();
+    const said = { said: this.#unprotected, state: before };
+    this.#unprotected = unprotectedIn(this.#state, said, this.#suspectedFor, this.#since);
+    // What stood in the way of a question does not outlive it; the next question will find out.
+    for (const trouble of ['gateway', 'witness'] as const) this.#trouble(trouble, null);
     const data = { vm: this.#state.vm, from: before.name, to: name, generation, host: me.host };
     this.emit('event', 'STATE_CHANGE', data);
     this.#modules.log.info(data, `${before.name} → ${name}`);
@@ -332,47 +376,7 @@ export class Coordinator extends EventEmitter<CoordinatorEvents> {
     if (name === 'PROT') this.primary.activate();
     if (name === 'FROZ') this.backup.freeze();
     if (name === 'SOLO') this.primary.seek();
-  }
-
-  #swap(request: SwapRequest): void {
-    const { stopAt } = this.#modules;
-    if (
-      this.#modules.sabotage === 'promote-without-grant' &&
-      request.transition === 'solo-by-backup'
-    ) {
-      const { vm, generation, by } = request;
-      const stolen = {
-        store: '0'.repeat(32),
-        vm,
-        generation: generation + 1,
-        mode: 'SOLO' as const,
-      };
-      const register: Register = { ...stolen, primary: by, backup: null };
-      return this.dispatch({ type: 'swap-answered', request, register });
-    }
-    if (request.transition === 'pair') {
-      this.#modules.identity.setUnresolvedPair({ request, snapshot: this.#state.snapshot });
-    }
-    this.#ask(this.#modules.witness.swap(request), answer => {
-      this.dispatch({ type: 'swap-answered', request, register: answer.register });
-    });
-    if (request.transition === 'solo-by-backup') setImmediate(stopAt, 'solo-sent');
-    if (request.transition === 'pair') setImmediate(stopAt, 'pair-sent');
-  }
-
-  #read(): void {
-    this.#ask(this.#modules.witness.read(this.#state.vm), register => {
-      this.dispatch({ type: 'register-read', register });
-    });
-  }
-
-  #ask<T>(question: Promise<T>, answered: (answer: T) => void): void {
-    question.then(answered, error => {
-      const { code } = asCurlingError(error);
-      this.#explain(messageOf(error));
-      if (code === 'CURLING_WITNESS_STORE') this.#modules.log.fatal({ code }, messageOf(error));
-      this.#after(); // asks again while it is unresolved
-    });
+    if (this.#state.held && !this.primary.wanted) this.dispatch({ type: 'open-requested' });
   }
 
   #doubt(): void {
@@ -401,17 +405,16 @@ export class Coordinator extends EventEmitter<CoordinatorEvents> {
   }
 
   async #resume(epoch: number): Promise<void> {
-    const { clock } = this.#modules;
-    this.#grantedAtMs = clock.now();
+    this.#failovers.granted();
     this.#modules.stopAt('granted');
     try {
       // The grant is ours, so output may be free before the guest says its first word; what an earlier life of this host
       // left in the proxy is nobody's any more.
-      const opened = this.#gate.discard().then(() => this.#gate.open());
+      const opened = this.#gate.discard().then(() => this.#openOrHold(epoch + 1));
       const [standby] = await Promise.all([this.backup.resume(epoch), opened]);
       this.primary.attach(standby.qmp);
       this.#modules.stopAt('announced');
-      this.#recordFailover(epoch, clock.now() - this.#grantedAtMs);
+      this.#failovers.resumed(this.#state, epoch);
       this.#queue.push({ type: 'resumed' });
     } catch (error) {
       this.#modules.log.fatal({ code: asCurlingError(error).code }, messageOf(error));
@@ -419,24 +422,12 @@ export class Coordinator extends EventEmitter<CoordinatorEvents> {
     }
   }
 
-  #recordFailover(epoch: number, resumeMs: number): void {
-    const suspicion = this.#suspicion;
-    if (!suspicion) return;
-    const { vm, me, generation } = this.#state;
-    const { reason, silentMs, atMs, from } = suspicion;
-    this.failovers.push({
-      vm,
-      from,
-      to: me.host,
-      generation,
-      epoch,
-      reason,
-      at: suspicion.at.toISOString(),
-      silentMs,
-      decisionMs: this.#grantedAtMs - atMs,
-      resumeMs,
-    });
-    if (this.failovers.length > FAILOVERS_MAX) this.failovers.shift();
+  /** Before a promoted guest says its first word; without a proxy nothing leaves, and the gate catches up. */
+  async #openOrHold(epoch: number): Promise<void> {
+    if (!this.#state.held) return this.#gate.open();
+    await this.#gate
+      .hold(epoch)
+      .catch(error => this.#modules.log.error(`output cannot be held: ${messageOf(error)}`));
   }
 
   /** Another host owns the machine: the guest here ends for good, and its output with it. */
@@ -473,9 +464,31 @@ export class Coordinator extends EventEmitter<CoordinatorEvents> {
 
   /** Keeps the words for the status; a new reason is logged once. */
   #explain(reason: string): void {
-    if (reason === this.#reason) return;
-    this.#reason = reason;
+    this.#explanation.say(reason);
+    this.#logReason();
+  }
+
+  #trouble(trouble: Trouble, text: string | null): void {
+    this.#explanation.trouble(trouble, text);
+    this.#logReason();
+  }
+
+  #logReason(): void {
+    const { reason } = this;
+    if (reason === this.#reasonLogged) return;
+    this.#reasonLogged = reason;
     this.#modules.log.info(reason);
+  }
+
+  #gatewayChanged(reachable: boolean): void {
+    if (reachable && !this.#gatewayLost) return;
+    this.#gatewayLost = !reachable;
+    const { gateway, log } = this.#modules;
+    const { vm, me } = this.#state;
+    const data = { vm, host: me.host, reason: reachable ? 'it answers again' : gateway!.text };
+    log.warn(data, 'gateway');
+    if (reachable) this.emit('event', 'GATEWAY_BACK', data);
+    else this.emit('event', 'GATEWAY_LOST', data);
   }
 
   #proxyLost(error: CurlingError): void {

@@ -12,6 +12,7 @@ import { testStopFrom } from '../common/test-stop.ts';
 import { openRegister, type RegisterSource } from './arbitration/backend.ts';
 import { COORDINATOR, type CoordinatorConfig, coordinatorConfig } from './config.ts';
 import { Coordinator } from './coordinator.ts';
+import { GatewayProbe } from './gateway-probe.ts';
 import { IdentityFile } from './identity.ts';
 import { ProxyClient } from './proxy-client.ts';
 import { report } from './report.ts';
@@ -33,6 +34,7 @@ await runProgram(COORDINATOR, async line => {
   const server = controlServer(started, config, witness);
   let coordinator: Coordinator | undefined;
   let proxy: ProxyClient | undefined;
+  let gateway: GatewayProbe | undefined;
   try {
     // First of all: whoever serves this socket already must not lose its files or its standby to this process.
     await server.listen(config.controlPath);
@@ -44,9 +46,11 @@ await runProgram(COORDINATOR, async line => {
     );
     proxy = await ProxyClient.connect(config.proxyPath);
     const clock = monotonicClock;
-    const modules = { config, clock, log, proxy, witness, identity, sabotage, stopAt };
-    coordinator = await Coordinator.start(modules);
-    coordinator.on('event', (name, data) => server.emit(name, data));
+    gateway =
+      config.gateways.length > 0 ? await GatewayProbe.open(config.gateways, clock, log) : undefined;
+    const modules = { config, clock, log, proxy, witness, identity, sabotage, stopAt, gateway };
+    // The server listens already, so that whoever follows its events hears of the start too.
+    coordinator = await Coordinator.start(modules, (name, data) => server.emit(name, data));
     begin({ coordinator, proxy });
     log.info({ state: coordinator.state.name }, 'serving');
     const signal = await untilTerminated();
@@ -54,6 +58,7 @@ await runProgram(COORDINATOR, async line => {
   } finally {
     await server.close();
     await coordinator?.close();
+    gateway?.close();
     witness.close();
     proxy?.close();
   }

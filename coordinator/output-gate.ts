@@ -15,6 +15,8 @@ import type { ProxyClient } from './proxy-client.ts';
 
 /** How often the next epoch is opened before that is an error: the guest may speak between two commands. */
 const HOLD_ATTEMPTS = 20;
+/** Epochs sealed one after the other to get to the wanted one; what is further away is no continuation. */
+const SEALS_MAX = 64;
 
 export class OutputGate {
   readonly #proxy: ProxyClient;
@@ -31,12 +33,21 @@ export class OutputGate {
   }
 
   /**
-   * Holds everything from now on, as `epoch`; null keeps the number that is open.
+   * Holds everything from now on, as `epoch`; null keeps the number that is open. What is held
+   * already stays held, in the epochs before.
    * @throws CurlingError when the proxy did not do it
    */
   async hold(epoch: number | null): Promise<void> {
     this.#wanted = 'held';
-    await this.#proxy.hold(epoch ?? (await this.#proxy.status()).epoch.open);
+    const { state, epoch: at } = await this.#proxy.status();
+    if (epoch !== null && state === 'hold' && epoch > at.open) await this.#sealUpTo(at.open, epoch);
+    await this.#proxy.hold(epoch ?? at.open);
+  }
+
+  /** Frames that are held keep the proxy from opening another epoch; a seal moves on to the next. */
+  async #sealUpTo(open: number, epoch: number): Promise<void> {
+    if (epoch - open > SEALS_MAX) return;
+    for (let next = open; next < epoch; next++) await this.#proxy.seal(next);
   }
 
   /** Lets everything out, now or as soon as the proxy is there. Never throws. */

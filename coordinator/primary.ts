@@ -76,6 +76,11 @@ export class Primary {
     return this.#protection;
   }
 
+  /** The newest epoch that a protection here has sealed. */
+  get takenEpoch(): number {
+    return Math.max(this.#protection?.takenEpoch ?? -1, this.#lastTaken);
+  }
+
   get peer(): Owner | undefined {
     return this.#peer;
   }

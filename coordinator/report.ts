@@ -14,7 +14,7 @@ export async function report(
   proxy: ProxyClient,
   witness: RegisterSource,
 ): Promise<CoordinatorStatus> {
-  const { state, primary, backup } = coordinator;
+  const { state, primary, backup, gateway } = coordinator;
   const proxyStatus = await proxy.status().catch(() => undefined);
   const runsHere = ['PROT', 'PRES', 'SOLO', 'SYNC', 'SRES'].includes(state.name);
   const isBackup = state.name === 'BACK' || state.name === 'FROZ';
@@ -43,8 +43,18 @@ export async function report(
     trialMs: backup.trialMs,
     peerRttMs: isBackup ? backup.roundTripMs : primary.roundTripMs,
     witness: { reachable: witness.connected, store: config.witnessStore ?? null },
+    unprotected: coordinator.unprotected,
+    onBackupLoss: state.onBackupLoss,
+    held: state.held,
+    gateway: gateway
+      ? { addresses: gateway.monitor.addresses, reachable: gateway.reachable }
+      : null,
     failovers: coordinator.failovers,
-    warnings: [...primary.warnings, ...backup.warnings],
+    warnings: [
+      ...primary.warnings,
+      ...backup.warnings,
+      ...(gateway?.reachable === false ? [gateway.text] : []),
+    ],
   };
 }
 

@@ -1,5 +1,7 @@
 /** The status document of a coordinator: what `query-status` answers and `curlingctl status --json` prints. */
 
+import type { Unprotected } from './unprotected.ts';
+
 /** Percentiles of a duration, milliseconds; `count` samples since the last protection began. */
 export interface Durations {
   count: number;
@@ -72,6 +74,13 @@ export interface CoordinatorStatus {
   trialMs: number | null;
   peerRttMs: number | null;
   witness: { reachable: boolean; store: string | null };
+  /** Since when and why no other host has the guest's state; null when one has, or no guest runs here. */
+  unprotected: Unprotected | null;
+  /** The policy `--on-backup-loss`, and whether it keeps the output of this host held now. */
+  onBackupLoss: 'continue' | 'hold';
+  held: boolean;
+  /** What --gateway names, and whether one of them answered within the last second; null without. */
+  gateway: { addresses: readonly string[]; reachable: boolean } | null;
   failovers: FailoverRecord[];
   warnings: string[];
 }

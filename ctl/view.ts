@@ -26,6 +26,7 @@ export function headline(status: CoordinatorStatus): { word: string; rank: numbe
   if (status.protected) return { word: 'PROTECTED', rank: 3 };
   switch (status.state) {
     case 'SOLO':
+      if (status.running && status.held) return { word: 'HELD', rank: 0 };
       return status.running ? { word: 'UNPROTECTED', rank: 1 } : { word: 'NOT RUNNING', rank: 0 };
     case 'HALT':
       return { word: 'FENCED', rank: 0 };
@@ -41,7 +42,7 @@ export function headline(status: CoordinatorStatus): { word: string; rank: numbe
   }
 }
 
-/** The status of one machine, a headline and up to five lines. */
+/** The status of one machine, a headline and up to six lines, besides warnings. */
 export function statusLines(status: CoordinatorStatus): string[] {
   const arrow = status.role === 'backup' ? '←' : '→';
   const where = `${status.role} on ${status.host}${status.peer ? ` ${arrow} ${status.peer}` : ''}`;
@@ -54,6 +55,10 @@ export function statusLines(status: CoordinatorStatus): string[] {
     `${status.vm.padEnd(12)} ${where.padEnd(28)} ${headline(status).word.padEnd(12)} ${epoch}`,
   ];
   lines.push(`  state        ${status.state} generation ${status.generation}: ${status.reason}`);
+  if (status.unprotected) {
+    const { since, why } = status.unprotected;
+    lines.push(`  unprotected  since ${since}: ${why}`);
+  }
   if (status.role === 'primary') {
     const held = `${status.proxy.heldFrames} frames / ${bytesText(status.proxy.heldBytes)}`;
     lines.push(

@@ -8,6 +8,8 @@ export const PREFIX_LENGTH = 24;
 
 export const GUEST_ADDRESS = `${LAN_PREFIX}.2`;
 export const GUEST_MAC = '52:54:00:77:00:02';
+/** Of the LAN's bridge itself: what hosts ask whether anybody could hear them. */
+export const GATEWAY_ADDRESS = `${LAN_PREFIX}.1`;
 export const WITNESS_ADDRESS = `${LAN_PREFIX}.9`;
 export const CLIENT_ADDRESS = `${LAN_PREFIX}.100`;
 

@@ -10,6 +10,7 @@ import { CurlingError } from '../common/errors.ts';
 import { QmpClient } from '../common/qmp/client.ts';
 import type { JsonObject, QmpEvent } from '../common/qmp/messages.ts';
 import type { CoordinatorStatus } from '../coordinator/status.ts';
+import { GATEWAY_ADDRESS } from './addresses.ts';
 import { ETCD, etcdArguments } from './etcd.ts';
 import { buildImage, type GuestImage } from './image.ts';
 import { Lab, type LabOptions } from './lab.ts';
@@ -23,6 +24,8 @@ const REPLICATION_PORT = 7701;
 const ETCD_URL = 'http://10.77.0.9:2379';
 
 export interface DeploymentOptions extends LabOptions {
+  /** Whether the hosts ask the LAN's gateway before they ask for a grant. Default true. */
+  gateway?: boolean;
   /** What the guest runs besides its services, and how large it is. */
   guest?: Omit<GuestOptions, 'image'>;
   /** Where the register is: a curling-witness (default), or an etcd on the witness's machine. */
@@ -135,6 +138,7 @@ export class Deployment {
       ...(options.role === 'primary' ? ['--qmp', join(host.runDir, 'qmp.sock'), '--create'] : []),
       // The console of the test guest is a log file; both hosts append to it.
       ...['--allow-unheld', 'serial0'],
+      ...(this.#options.gateway === false ? [] : ['--gateway', GATEWAY_ADDRESS]),
       ...(options.flags ?? []),
       '--',
       ...guestArguments(host, { image: this.image, ...this.#options.guest }),

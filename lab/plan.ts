@@ -144,5 +144,6 @@ function lanBatch(hosts: readonly string[]): string[] {
     batch.push(`link set dev ${net.lanPort(station)} master ${net.LAN_BRIDGE}`);
     batch.push(...up(net.lanPort(station)));
   }
+  batch.push(`address add ${net.GATEWAY_ADDRESS}/${net.PREFIX_LENGTH} dev ${net.LAN_BRIDGE}`);
   return [...batch, ...up('lo', net.LAN_BRIDGE, net.REPLICATION_BRIDGE)];
 }

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import type { HostAction, RegisterKnown, StateEvent, Step } from './host-events.ts';
 import { dropState, ignore, isPeer, notice, refuse, soloRequest } from './host-primary.ts';
-import { grantsSolo, type HostState, NO_EPOCH } from './host-state.ts';
+import { grantsSolo, type HostState, holds, NO_EPOCH } from './host-state.ts';
 import { type Register, sameOwner } from './register.ts';
 
 type HostStep = Step<HostState>;
@@ -143,6 +143,7 @@ function promote(state: HostState, register: Register): HostStep {
     peer: null,
     acked: NO_EPOCH,
     released: state.committed,
+    held: holds(state),
     running: false,
   };
   const text = `generation ${register.generation} is granted to this host`;

@@ -78,6 +78,8 @@ export type HostEvent =
   | { readonly type: 'guest-lost'; readonly reason: string }
   /** The guest runs, after `resume-guest`. */
   | { readonly type: 'resumed' }
+  /** The operator accepts to be unprotected: what policy `hold` keeps in a SOLO may leave. */
+  | { readonly type: 'open-requested' }
   /** No guest executes here any more and no output is left, after `stop-guest`. */
   | { readonly type: 'guest-stopped' };
 
@@ -101,6 +103,7 @@ export type StateEvent =
 export type HostNotice =
   | 'suspecting'
   | 'unprotected'
+  | 'held'
   | 'protecting'
   | 'protection-failed'
   | 'protected'
@@ -117,7 +120,10 @@ export type HostNotice =
  * event is fed.
  */
 export type HostAction =
-  /** Hold all output from now on; what comes next belongs to `epoch` (null: the proxy's next). */
+  /**
+   * Hold all output from now on; what comes next belongs to `epoch` (null: the proxy's next). What is
+   * held already belongs to the epochs before it, and stays held.
+   */
   | { readonly type: 'hold'; readonly epoch: number | null }
   /** Output of every epoch up to this one may leave. */
   | { readonly type: 'release'; readonly epoch: number }
@@ -126,6 +132,8 @@ export type HostAction =
    * under way.
    */
   | { readonly type: 'open' }
+  /** End a protection under way; the guest runs on, and its output stays as it is: held. */
+  | { readonly type: 'end-protection' }
   /** Drop all output that is held. */
   | { readonly type: 'discard-output' }
   /** Tell the peer that every epoch up to this one is committed at this incarnation. */

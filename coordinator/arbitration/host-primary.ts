@@ -4,14 +4,26 @@
  */
 import assert from 'node:assert/strict';
 import type { HostAction, HostNotice, StateEvent, Step } from './host-events.ts';
-import { emptyState, grantsSolo, type HostState, NO_EPOCH } from './host-state.ts';
+import { emptyState, grantsSolo, type HostState, holds, NO_EPOCH } from './host-state.ts';
 import { type Register, type SwapRequest, sameOwner } from './register.ts';
 
 type HostStep = Step<HostState>;
 
+const HELD_TEXT =
+  'output is held: no backup, and the policy is hold; it leaves with the next pair, or by unprotect';
+
 /** Nothing changes and nothing is to do. */
 export function ignore(state: HostState): HostStep {
   return { state, actions: [] };
+}
+
+/**
+ * What a grant to run alone opens: everything, or under policy `hold` nothing. Either way a
+ * protection under way is over.
+ */
+export function openOrHold(state: HostState, reason: string): HostAction[] {
+  if (!state.held) return [{ type: 'open' }, notice('unprotected', reason)];
+  return [{ type: 'end-protection' }, notice('held', `${reason}; ${HELD_TEXT}`)];
 }
 
 /** Tells the operator. */
@@ -78,7 +90,8 @@ export function reduceSolo(state: HostState, event: StateEvent): HostStep {
         name: 'SYNC',
         snapshot,
         acked: NO_EPOCH,
-        released: snapshot,
+        // What was held in SOLO is in this copy, and leaves when the pair stands.
+        released: state.held ? state.released : snapshot,
         lastEpoch: snapshot,
       };
       const hold: HostAction = { type: 'hold', epoch: snapshot + 1 };
@@ -87,8 +100,19 @@ export function reduceSolo(state: HostState, event: StateEvent): HostStep {
     case 'resumed': {
       if (state.running) return ignore(state);
       const text = `runs on from checkpoint ${state.committed}`;
-      const actions: HostAction[] = [{ type: 'open' }, notice('failed-over', text)];
-      return { state: { ...state, running: true, resumeFailed: false }, actions };
+      const next = { ...state, running: true, resumeFailed: false };
+      const actions: HostAction[] = state.held
+        ? [notice('failed-over', text), notice('held', HELD_TEXT)]
+        : [{ type: 'open' }, notice('failed-over', text)];
+      return { state: next, actions };
+    }
+    case 'open-requested': {
+      if (!state.held) return ignore(state);
+      const next: HostState = { ...state, held: false };
+      // A guest that does not run yet has said nothing: `resumed` opens.
+      return state.running
+        ? { state: next, actions: openOrHold(next, 'the operator ended protection') }
+        : ignore(next);
     }
     case 'guest-lost':
       // Before the first resume succeeded nothing has left, so the same checkpoint can be tried
@@ -130,8 +154,8 @@ export function reduceSync(state: HostState, event: StateEvent): HostStep {
     case 'give-up':
     case 'suspect-peer': {
       const next: HostState = { ...state, name: 'SOLO', snapshot: NO_EPOCH };
-      const actions: HostAction[] = [{ type: 'open' }, notice('protection-failed', event.reason)];
-      return { state: next, actions };
+      const [first] = openOrHold(next, '') as [HostAction];
+      return { state: next, actions: [first, notice('protection-failed', event.reason)] };
     }
     case 'register-known':
       return haltIfNewer(state, event.register);
@@ -192,7 +216,7 @@ export function reduceHalt(
 
 /** Forgets everything and begins a new life, which nobody has granted or promised anything. */
 export function dropState(state: HostState, incarnation: string, reason: string): HostStep {
-  const next = emptyState(state.vm, { host: state.me.host, incarnation });
+  const next = emptyState(state.vm, { host: state.me.host, incarnation }, state.onBackupLoss);
   return { state: next, actions: [{ type: 'drop-state', incarnation }, notice('dropped', reason)] };
 }
 
@@ -211,6 +235,7 @@ export function halt(state: HostState, reason: string): HostStep {
     peer: null,
     snapshot: NO_EPOCH,
     running: false,
+    held: false,
     suspected: false,
     resumeFailed: false,
   };
@@ -240,9 +265,10 @@ function goSolo(state: HostState, register: Register): HostStep {
     generation: register.generation,
     peer: null,
     acked: NO_EPOCH,
+    held: holds(state),
   };
   const text = `generation ${register.generation} is granted to this host alone`;
-  return { state: next, actions: [{ type: 'open' }, notice('unprotected', text)] };
+  return { state: next, actions: openOrHold(next, text) };
 }
 
 function pairs(state: HostState, register: Register): boolean {
@@ -261,6 +287,7 @@ function goProtected(state: HostState, register: Register): HostStep {
     generation: register.generation,
     snapshot: NO_EPOCH,
     released: state.acked,
+    held: false,
     suspected: false,
   };
   const actions: HostAction[] = [];

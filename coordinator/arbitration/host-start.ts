@@ -2,8 +2,15 @@
 import { CurlingError } from '../../common/errors.ts';
 import { type IncarnationSource, reduce } from './host.ts';
 import type { Step } from './host-events.ts';
-import { dropState, halt, notice } from './host-primary.ts';
-import { assertState, emptyState, type HostState, NO_EPOCH } from './host-state.ts';
+import { dropState, halt, openOrHold } from './host-primary.ts';
+import {
+  assertState,
+  type BackupLossPolicy,
+  emptyState,
+  type HostState,
+  holds,
+  NO_EPOCH,
+} from './host-state.ts';
 import { type Owner, type Register, type SwapRequest, sameOwner } from './register.ts';
 
 /** What a starting coordinator knows. */
@@ -28,6 +35,8 @@ export interface StartOptions {
    * the same incarnation.
    */
   readonly unresolvedPair?: { readonly request: SwapRequest; readonly snapshot: number };
+  /** What a primary without a backup does with its output; default `continue`. */
+  readonly onBackupLoss?: BackupLossPolicy;
 }
 
 /** The request that creates the register, with `by` as the owner of its first generation. */
@@ -39,7 +48,7 @@ export function createRequest(vm: string, by: Owner): SwapRequest {
  * The state to start in and what to do first.
  *
  * Named as the primary of a pair: SOLO is asked for at once, since acks may have been missed. Named
- * as the only owner: output opens. Named as the backup with an intact store: goes on as backup.
+ * as the only owner: output opens, or under policy `hold` stays held. Named as the backup with an intact store: goes on as backup.
  * Anything else: a guest that runs here is stopped (HALT), and without one the host begins empty
  * (JOIN).
  * @throws CurlingError CURLING_REGISTER when a guest runs but no register exists.
@@ -82,7 +91,7 @@ function startStep(options: StartOptions, newIncarnation: IncarnationSource): St
   }
   if (register && guestRuns)
     return halt(base(options, register, 'PROT'), `${register.primary.host} owns the guest`);
-  const empty = emptyState(options.vm, me);
+  const empty = emptyState(options.vm, me, options.onBackupLoss);
   return dropState(empty, newIncarnation(), 'starts empty');
 }
 
@@ -99,7 +108,8 @@ function startPaired(
 
 function startSolo(options: StartOptions, register: Register): Step<HostState> {
   const pair = options.unresolvedPair;
-  const solo = base(options, register, 'SOLO');
+  const started = base(options, register, 'SOLO');
+  const solo: HostState = { ...started, held: options.guestRuns && holds(started) };
   // Resuming from a checkpoint here could contradict what the guest said since: nobody wrote down
   // that it said nothing.
   if (!options.guestRuns) return halt(solo, 'its guest is gone, and it was the only one');
@@ -111,19 +121,24 @@ function startSolo(options: StartOptions, register: Register): Step<HostState> {
       peer: pair.request.backup,
       snapshot,
       acked: snapshot,
-      released: snapshot,
+      released: solo.held ? NO_EPOCH : snapshot,
       lastEpoch: Math.max(snapshot, solo.lastEpoch),
       suspected: true,
     };
     return { state, actions: [{ type: 'swap', request }] };
   }
   const text = `generation ${register.generation} is granted to this host alone`;
-  return { state: solo, actions: [{ type: 'open' }, notice('unprotected', text)] };
+  const actions = openOrHold(solo, text);
+  // An earlier life may have opened it by the operator's word, or under another policy.
+  return {
+    state: solo,
+    actions: solo.held ? [{ type: 'hold', epoch: null }, ...actions] : actions,
+  };
 }
 
 function base(options: StartOptions, register: Register, name: HostState['name']): HostState {
   return {
-    ...emptyState(options.vm, options.me),
+    ...emptyState(options.vm, options.me, options.onBackupLoss),
     name,
     generation: register.generation,
     lastEpoch: options.lastEpoch ?? NO_EPOCH,

@@ -28,6 +28,12 @@
  * - BACK before its pair was registered looks the same as after it. Its question for SOLO is then
  *   refused with the register of the generation before, and it drops its copy to be paired afresh.
  * - SOLO after a promotion is not `running` until the guest was resumed; output opens only then.
+ * - SOLO under policy `hold` is `held`: this host has the register's word, which it needs to be paired
+ *   again, but says nothing. What is held meanwhile belongs to epochs up to the next full copy's, so
+ *   it leaves when the pair with that copy stands: in PROT, as acknowledged. SYNC and SRES entered
+ *   from a held SOLO stay held, and so does the SOLO that a copy given up leads back to. The
+ *   operator's word (`open-requested`) ends it; so a machine under `hold` is unprotected only if a
+ *   person said so. Output that was acknowledged before may still be on its way out.
  *
  * An event that the outside may cause late (a message, an answer of the witness, a suspicion) is
  * ignored where it has no meaning. An event that only this program's shell can cause wrongly is an
@@ -49,6 +55,13 @@ export const HOST_STATES = [
 ] as const;
 
 export type HostStateName = (typeof HOST_STATES)[number];
+
+/**
+ * What a primary that has lost its backup does with its output: lets it out (`continue`, available
+ * but unprotected), or keeps it until there is a backup again (`hold`, protected but silent).
+ */
+export const BACKUP_LOSS_POLICIES = ['continue', 'hold'] as const;
+export type BackupLossPolicy = (typeof BACKUP_LOSS_POLICIES)[number];
 
 /** In place of an epoch: none yet. */
 export const NO_EPOCH = -1;
@@ -82,6 +95,10 @@ export interface HostState {
   readonly released: number;
   /** The newest epoch number that this life has seen; the next snapshot has a larger one. */
   readonly lastEpoch: number;
+  /** The same in every life of this host. */
+  readonly onBackupLoss: BackupLossPolicy;
+  /** In SOLO, SYNC, SRES under policy `hold`: nothing leaves but what was acknowledged before. */
+  readonly held: boolean;
   /** Whether the guest executes here. */
   readonly running: boolean;
   /** In SRES: the backup was suspected meanwhile. */
@@ -91,7 +108,11 @@ export interface HostState {
 }
 
 /** An empty host that waits for a full copy. */
-export function emptyState(vm: string, me: Owner): HostState {
+export function emptyState(
+  vm: string,
+  me: Owner,
+  onBackupLoss: BackupLossPolicy = 'continue',
+): HostState {
   return {
     name: 'JOIN',
     vm,
@@ -103,16 +124,23 @@ export function emptyState(vm: string, me: Owner): HostState {
     acked: NO_EPOCH,
     released: NO_EPOCH,
     lastEpoch: NO_EPOCH,
+    onBackupLoss,
+    held: false,
     running: false,
     suspected: false,
     resumeFailed: false,
   };
 }
 
+/** Whether a grant to run alone keeps the output of this host held. */
+export function holds(state: HostState): boolean {
+  return state.onBackupLoss === 'hold';
+}
+
 /**
  * The newest epoch whose output may leave this host now; `Infinity` for all of it, NO_EPOCH for
  * nothing. This is the release rule: an epoch leaves only if the registered backup has committed
- * it, or if this host holds the only grant.
+ * it, or if this host holds the only grant and does not keep it held.
  */
 export function releasable(state: HostState): number {
   switch (state.name) {
@@ -121,9 +149,10 @@ export function releasable(state: HostState): number {
       return state.acked;
     case 'SYNC':
     case 'SRES':
-      return state.snapshot;
+      return state.held ? state.released : state.snapshot;
     case 'SOLO':
-      return state.running ? Number.POSITIVE_INFINITY : NO_EPOCH;
+      if (!state.running) return NO_EPOCH;
+      return state.held ? state.released : Number.POSITIVE_INFINITY;
     default:
       return NO_EPOCH;
   }
@@ -183,6 +212,8 @@ export function assertState(state: HostState): void {
   assert(state.snapshot >= 0 === WITH_SNAPSHOT.includes(name), `${name}: snapshot`);
   assert(name === 'JOIN' ? state.generation === 0 : state.generation >= 0, `${name}: generation`);
   assert(name === 'SOLO' || state.running === !STOPPED.includes(name), `${name}: running`);
+  const mayHold = holds(state) && [...WITH_SNAPSHOT, 'SOLO'].includes(name);
+  assert(!state.held || mayHold, `${name}: held`);
   assert(!state.suspected || name === 'SRES', `${name}: suspected`);
   assert(!state.resumeFailed || (name === 'SOLO' && !state.running), `${name}: resumeFailed`);
   if (name === 'PROT' || name === 'PRES')

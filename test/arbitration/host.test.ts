@@ -10,6 +10,7 @@ import {
   unresolved,
 } from '../../coordinator/arbitration/host-state.ts';
 import type { Owner, Register } from '../../coordinator/arbitration/register.ts';
+import { MISTAKES } from './sim/transitions.ts';
 
 const identity = (n: number) => n.toString(16).padStart(32, '0');
 const A: Owner = { host: 'a', incarnation: identity(1) };
@@ -285,4 +286,57 @@ test('a pair that may still be on its way is waited for after a restart', t => {
   const unresolvedPair = { request, snapshot: 5 };
   t.is(started({ register: solo(1, A), unresolvedPair }), 'SRES, swap pair 1');
   t.is(started({ register: solo(3, A), unresolvedPair }), 'SOLO, open');
+});
+
+const HELD_START = { ...start, me: A, register: solo(1, A), onBackupLoss: 'hold' } as const;
+const HELD = initialState(HELD_START, () => FRESH).state;
+
+test('under hold a grant to run alone opens nothing, and what was held leaves with the next pair', t => {
+  t.deepEqual(
+    initialState(HELD_START, () => FRESH)
+      .actions.filter(a => a.type !== 'notify')
+      .map(words),
+    ['hold null', 'end-protection'],
+  );
+  t.is(releasable(HELD), -1);
+  const copied = after(HELD, { type: 'protect-requested', snapshot: 5 });
+  t.deepEqual(copied.did, ['hold 6']);
+  t.is(releasable(copied.state), -1);
+  const asked = after(copied.state, fullAcked);
+  t.is(releasable(asked.state), -1, 'the pair may never be');
+  const paired = after(asked.state, read(pair(2, A, B)));
+  t.deepEqual([paired.state.name, paired.did], ['PROT', ['release 5']]);
+  const alone = after(paired.state, ack(6), suspicion, read(solo(3, A)));
+  t.deepEqual([alone.state.name, alone.state.held, alone.did], ['SOLO', true, ['end-protection']]);
+  t.is(releasable(alone.state), 6, 'what was acknowledged may be on its way');
+  const failed = after(copied.state, { type: 'give-up', reason: 'full' });
+  t.deepEqual([failed.state.held, failed.did], [true, ['end-protection']]);
+});
+
+test('under hold a backup that takes over says nothing, until the operator accepts it', t => {
+  const empty = emptyState(VM, B, 'hold');
+  const granted = after(empty, full, suspicion, read(solo(3, B)));
+  t.deepEqual(granted.did, ['resume-guest 5']);
+  const runs = after(granted.state, { type: 'resumed' });
+  t.deepEqual([runs.state.running, runs.state.held, runs.did], [true, true, []]);
+  const opened = after(runs.state, { type: 'open-requested' });
+  t.deepEqual([opened.state.held, opened.did], [false, ['open']]);
+  t.is(releasable(opened.state), Number.POSITIVE_INFINITY);
+  const early = after(granted.state, { type: 'open-requested' });
+  t.deepEqual(early.did, []);
+  t.deepEqual(after(early.state, { type: 'resumed' }).did, ['open']);
+  t.deepEqual(after(SOLO, { type: 'open-requested' }).did, [], 'it is open');
+});
+
+test('hold and continue are the same to everybody who has a backup', t => {
+  t.is(after(emptyState(VM, B, 'hold'), full).state.held, false);
+  const dropped = after(emptyState(VM, B, 'hold'), full, read(solo(9, A))).state;
+  t.is(dropped.onBackupLoss, 'hold', 'a new life has the same policy');
+});
+
+test('a machine that was forgotten and created anew ends its former life', t => {
+  for (const { from, to } of MISTAKES) {
+    const state = ALL[from as keyof typeof ALL];
+    t.is(after(state, read(solo(9, B))).state.name, to);
+  }
 });

@@ -2,7 +2,7 @@
  * A simulated host: the shell around one arbitration state machine, with guest, proxy and
  * checkpoint store as numbers.
  */
-import type { HostState } from '../../../coordinator/arbitration/host-state.ts';
+import type { BackupLossPolicy, HostState } from '../../../coordinator/arbitration/host-state.ts';
 import type { Owner, Register, SwapRequest } from '../../../coordinator/arbitration/register.ts';
 
 /** A checkpoint on its way or received but not committed. */
@@ -52,8 +52,11 @@ export class SimHost {
   /** The last `pair` asked for, written down before it was sent. */
   pairJournal: { request: SwapRequest; snapshot: number } | null = null;
 
-  constructor(index: number) {
+  readonly onBackupLoss: BackupLossPolicy;
+
+  constructor(index: number, onBackupLoss: BackupLossPolicy) {
     this.index = index;
+    this.onBackupLoss = onBackupLoss;
     this.name = 'ABC'[index] as string;
   }
 

@@ -101,6 +101,22 @@ export const MUTANTS: Readonly<Record<string, Mutation>> = {
       return base(state, event, incarnation);
     },
   },
+  'opens under policy hold': {
+    reduce: base => (state, event, incarnation) => {
+      const step = base(state, event, incarnation);
+      const actions = step.actions.map(action =>
+        action.type === 'end-protection' ? { type: 'open' as const } : action,
+      );
+      return { ...step, actions };
+    },
+  },
+  'lets go of what was held when the copy is taken': {
+    reduce: base => (state, event, incarnation) => {
+      const step = base(state, event, incarnation);
+      if (event.type !== 'protect-requested') return step;
+      return { ...step, actions: [...step.actions, { type: 'release', epoch: event.snapshot }] };
+    },
+  },
   'lets a swap of any generation pass': {
     apply: base => (register, request, store) =>
       base(register, { ...request, generation: register?.generation ?? 0 }, store),

@@ -9,6 +9,7 @@ export type Operation =
   | 'commit'
   | 'suspect'
   | 'give-up'
+  | 'open'
   | 'protect'
   | 'retry'
   | 'doubt'
@@ -24,7 +25,7 @@ export const RARE: readonly Operation[] = ['doubt', 'guest-lost', 'crash', 'rest
 export const OPERATIONS: Readonly<Record<HostStateName, readonly Operation[]>> = {
   PROT: ['run', 'run', 'emit', 'emit', 'emit', 'checkpoint', 'checkpoint', 'suspect', ...RARE],
   PRES: ['run', 'emit', 'emit', 'retry', ...RARE],
-  SOLO: ['run', 'emit', 'emit', 'protect', 'resume', 'retry', ...RARE],
+  SOLO: ['run', 'emit', 'emit', 'protect', 'resume', 'retry', 'open', ...RARE],
   SYNC: ['run', 'emit', 'full', 'full', 'suspect', 'give-up', ...RARE],
   SRES: ['run', 'emit', 'checkpoint', 'retry', 'suspect', 'give-up', ...RARE],
   BACK: ['commit', 'commit', 'commit', 'suspect', ...RARE],

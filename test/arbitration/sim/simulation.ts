@@ -13,6 +13,7 @@ import type { HostAction, HostEvent } from '../../../coordinator/arbitration/hos
 import { createRequest, initialState } from '../../../coordinator/arbitration/host-start.ts';
 import {
   acceptsCheckpoint,
+  BACKUP_LOSS_POLICIES,
   type HostState,
   unresolved,
 } from '../../../coordinator/arbitration/host-state.ts';
@@ -21,6 +22,7 @@ import { type Copy, type Message, SimHost } from './host.ts';
 import type { Mutation } from './mutation.ts';
 import { OPERATIONS, type Operation, RARE } from './operations.ts';
 import { Random } from './random.ts';
+import { rowsOf, rowText } from './transitions.ts';
 import { Violation, World } from './world.ts';
 
 export interface SimulationOptions {
@@ -84,7 +86,10 @@ export class Simulation {
     this.#rareRate = this.#random.pick([0.01, 0.05, 0.15]);
     this.#suspicionRate = this.#random.pick([0.05, 0.2, 0.6]);
     const count = 2 + this.#random.below(2);
-    for (let index = 0; index < count; index++) this.hosts.push(new SimHost(index));
+    for (let index = 0; index < count; index++) {
+      const policy = this.#random.pick(BACKUP_LOSS_POLICIES);
+      this.hosts.push(new SimHost(index, policy));
+    }
   }
 
   /** @throws Violation as soon as an invariant is broken. */
@@ -129,11 +134,13 @@ export class Simulation {
       this.world.changed(this.#register, 0);
       host.guestRuns = true;
     }
-    this.#begin(host, { vm: VM, me, register: this.#register, guestRuns: owner });
+    const { onBackupLoss } = host;
+    this.#begin(host, { vm: VM, me, register: this.#register, guestRuns: owner, onBackupLoss });
   }
 
   #begin(host: SimHost, options: Parameters<typeof initialState>[0]): void {
     const step = initialState(options, this.#newIncarnation);
+    this.#count(rowText({ from: 'START', event: 'start', to: step.state.name }));
     this.#enter(host, step.state);
     for (const action of step.actions) this.#act(host, action);
   }
@@ -175,6 +182,9 @@ export class Simulation {
         if (!this.#random.chance(this.#suspicionRate)) return;
         return this.#feed(host, { type: 'give-up', reason: 'chance' });
       }
+      case 'open':
+        if (!this.#random.chance(this.#rareRate)) return;
+        return this.#feed(host, { type: 'open-requested' });
       case 'protect':
         return this.#protect(host, state);
       case 'retry':
@@ -299,6 +309,7 @@ export class Simulation {
       register,
       guestRuns,
       lastEpoch: host.epoch,
+      onBackupLoss: host.onBackupLoss,
       ...(host.stored && !guestRuns ? { committed: host.stored.epoch } : {}),
       ...(host.pairJournal && !this.#options.mutation.forgetsPair
         ? { unresolvedPair: host.pairJournal }
@@ -393,11 +404,17 @@ export class Simulation {
     const step = this.#reduce(before, event, this.#newIncarnation);
     this.#note(() => `${host.name} ${before.name} + ${event.type} → ${step.state.name}`);
     if (step.state !== before) {
-      if (before.name !== step.state.name) this.#count(`${before.name} → ${step.state.name}`);
+      for (const row of rowsOf(before, event, step.state)) this.#count(rowText(row));
+      this.#countHeld(before, step.state);
       this.world.moved(before, step.state);
       this.#enter(host, step.state);
     }
     for (const action of step.actions) this.#act(host, action);
+  }
+
+  #countHeld(before: HostState, { name, held }: HostState): void {
+    if (held) this.#count(`held ${name}`);
+    else if (before.held) this.#count(`held ${before.name} → ${name}`);
   }
 
   #enter(host: SimHost, state: HostState): void {
@@ -410,8 +427,9 @@ export class Simulation {
     const state = host.state as HostState;
     switch (action.type) {
       case 'hold':
+        // What is held already stays held.
+        if (host.open) host.limit = (action.epoch ?? host.emitted + 1) - 1;
         host.open = false;
-        host.limit = (action.epoch ?? host.emitted + 1) - 1;
         return;
       case 'release':
         host.limit = Math.max(host.limit, action.epoch);
@@ -449,6 +467,7 @@ export class Simulation {
         return;
       case 'drop-state':
         return host.clear();
+      case 'end-protection':
       case 'notify':
         return;
     }

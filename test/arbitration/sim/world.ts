@@ -1,6 +1,7 @@
 /**
  * What the outside has seen, and what is true whoever knows it: the judge of a simulated run. It
- * sees everything and tells nobody. The invariants are those of the arbitration design, I1 to I10.
+ * sees everything and tells nobody. The invariants are those of the arbitration design, I1 to I10, and I12: under policy
+ * `hold` nothing leaves without a backup, unless the operator says so.
  */
 import type { HostState } from '../../../coordinator/arbitration/host-state.ts';
 import { type Owner, type Register, sameOwner } from '../../../coordinator/arbitration/register.ts';
@@ -30,6 +31,8 @@ export class World {
   /** The newest commit of each incarnation, and the generation it belongs to. */
   readonly commits = new Map<string, { generation: number; epoch: number }>();
   newestSent = 0;
+  /** Per incarnation, the newest epoch that it could let out before it was held. */
+  readonly #freed = new Map<string, number>();
   readonly #rules: boolean;
 
   /** @param rules Whether the rules are judged as well, or only what can be seen from outside. */
@@ -110,6 +113,7 @@ export class World {
   /** A host went from one state to another. */
   moved(from: HostState, to: HostState): void {
     if (!this.#rules) return;
+    if (to.name === 'SYNC' && !to.held) this.#freed.set(to.me.incarnation, to.snapshot);
     const register = this.registers[to.generation] ?? null;
     const mine = sameOwner(register?.primary ?? null, to.me);
     if (from.name === 'SRES' && to.name === 'SOLO')
@@ -130,6 +134,17 @@ export class World {
     if (free > 1) throw new Violation('I1', 'two hosts are free to emit');
   }
 
+  /** Policy `hold`: without a backup nothing leaves but what the last one had. */
+  #checkHeld({ me, generation, name }: HostState, epoch: number): void {
+    const register = this.registers
+      .slice(0, generation + 1)
+      .findLast(it => it?.mode === 'PAIR' && sameOwner(it.primary, me));
+    const backup = register?.backup;
+    const committed = backup ? this.committed(backup, register.generation) : -1;
+    if (epoch > Math.max(committed, this.#freed.get(me.incarnation) ?? -1))
+      throw new Violation('I12', `epoch ${epoch} left a held ${name}`);
+  }
+
   #checkPermission(state: HostState, epoch: number): void {
     const { name, me } = state;
     const register = this.registers[state.generation] ?? null;
@@ -138,7 +153,9 @@ export class World {
         'I2',
         `${me.host} emits in ${name} without generation ${state.generation}`,
       );
-    if (name === 'SOLO') {
+    if (state.held) {
+      this.#checkHeld(state, epoch);
+    } else if (name === 'SOLO') {
       if (register?.mode !== 'SOLO') throw new Violation('I2', `${me.host} emits alone in a pair`);
     } else if (name === 'SYNC' || name === 'SRES') {
       if (epoch > state.snapshot)

@@ -1,0 +1,101 @@
+/**
+ * The questions to the register, and what must be true before one is sent: the note about a pair is
+ * on disk, and for a grant to run alone a gateway answers. Reads need nothing.
+ */
+import { asCurlingError, messageOf } from '../common/errors.ts';
+import type { Logger } from '../common/log.ts';
+import type { StopAt } from '../common/test-stop.ts';
+import type { RegisterSource } from './arbitration/backend.ts';
+import type { HostEvent } from './arbitration/host-events.ts';
+import type { HostState } from './arbitration/host-state.ts';
+import type { Register, SwapRequest } from './arbitration/register.ts';
+import type { Trouble } from './explanation.ts';
+import type { GatewayProbe } from './gateway-probe.ts';
+import type { IdentityFile } from './identity.ts';
+import type { Sabotage } from './sabotage.ts';
+
+export interface DecisionModules {
+  log: Logger;
+  witness: RegisterSource;
+  identity: IdentityFile;
+  sabotage: Sabotage | undefined;
+  gateway: GatewayProbe | undefined;
+  stopAt: StopAt;
+  state(): HostState;
+  dispatch(event: HostEvent): void;
+  /** Something stands in the way of a decision; null: no longer. */
+  trouble(trouble: Trouble, text: string | null): void;
+  /** A question was not sent or not answered, and has to be asked again while it is of use. */
+  again(): void;
+}
+
+export class Decisions {
+  readonly #modules: DecisionModules;
+
+  constructor(modules: DecisionModules) {
+    this.#modules = modules;
+    modules.gateway?.on('change', reachable => {
+      if (reachable) modules.trouble('gateway', null);
+      if (reachable && this.#wantsGrant) modules.dispatch({ type: 'retry' });
+    });
+  }
+
+  /** Asks for a transition; the answer is dispatched. */
+  swap(request: SwapRequest): void {
+    const { sabotage, identity, witness, dispatch, state, stopAt } = this.#modules;
+    if (sabotage === 'promote-without-grant' && request.transition === 'solo-by-backup')
+      return dispatch({ type: 'swap-answered', request, register: stolen(request) });
+    if (request.transition === 'pair')
+      identity.setUnresolvedPair({ request, snapshot: state().snapshot });
+    else if (!this.#heardOutside()) return this.read();
+    this.#ask(witness.swap(request), answer => {
+      dispatch({ type: 'swap-answered', request, register: answer.register });
+    });
+    if (request.transition === 'solo-by-backup') setImmediate(stopAt, 'solo-sent');
+    if (request.transition === 'pair') setImmediate(stopAt, 'pair-sent');
+  }
+
+  read(): void {
+    const { witness, state, dispatch } = this.#modules;
+    this.#ask(witness.read(state().vm), register => dispatch({ type: 'register-read', register }));
+  }
+
+  get #wantsGrant(): boolean {
+    return ['PRES', 'FROZ'].includes(this.#modules.state().name);
+  }
+
+  /** A host that reaches no gateway would not be heard, and leaves the machine to the other one. */
+  #heardOutside(): boolean {
+    const { gateway, trouble, again } = this.#modules;
+    if (!gateway || gateway.reachable) {
+      trouble('gateway', null);
+      return true;
+    }
+    gateway.probe();
+    trouble('gateway', `${gateway.text}; nothing is asked for`);
+    again();
+    return false;
+  }
+
+  #ask<T>(question: Promise<T>, answered: (answer: T) => void): void {
+    const { trouble, log, again } = this.#modules;
+    question.then(
+      answer => {
+        trouble('witness', null);
+        answered(answer);
+      },
+      error => {
+        const { code } = asCurlingError(error);
+        trouble('witness', messageOf(error));
+        if (code === 'CURLING_WITNESS_STORE') log.fatal({ code }, messageOf(error));
+        again();
+      },
+    );
+  }
+}
+
+/** Sabotage: the grant that nobody gave. */
+function stolen({ vm, generation, by }: SwapRequest): Register {
+  const store = '0'.repeat(32);
+  return { store, vm, generation: generation + 1, mode: 'SOLO', primary: by, backup: null };
+}
