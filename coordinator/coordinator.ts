@@ -15,7 +15,7 @@ import type { QmpClient } from '../common/qmp/client.ts';
 import type { JsonObject } from '../common/qmp/messages.ts';
 import type { StopAt } from '../common/test-stop.ts';
 import type { RegisterSource } from './arbitration/backend.ts';
-import { reduce } from './arbitration/host.ts';
+import type { Reducer } from './arbitration/host.ts';
 import type { HostAction, HostEvent, HostNotice } from './arbitration/host-events.ts';
 import { createRequest, initialState } from './arbitration/host-start.ts';
 import { type HostState, unresolved } from './arbitration/host-state.ts';
@@ -33,6 +33,7 @@ import { Primary } from './primary.ts';
 import type { ProxyClient } from './proxy-client.ts';
 import { endColo } from './qemu/colo-migration.ts';
 import type { Sabotage } from './sabotage.ts';
+import { sabotagedReducer } from './sabotage-reducer.ts';
 import type { FailoverRecord } from './status.ts';
 import { type Unprotected, unprotectedIn } from './unprotected.ts';
 
@@ -97,6 +98,7 @@ export class Coordinator extends EventEmitter<CoordinatorEvents> {
   readonly backup: Backup;
   readonly #failovers: FailoverLog;
   readonly #modules: CoordinatorModules;
+  readonly #reduce: Reducer;
   readonly #gate: OutputGate;
   #state: HostState;
   readonly #decisions: Decisions;
@@ -114,6 +116,7 @@ export class Coordinator extends EventEmitter<CoordinatorEvents> {
   private constructor(modules: CoordinatorModules, state: HostState) {
     super();
     this.#modules = modules;
+    this.#reduce = sabotagedReducer(modules.sabotage);
     this.#state = state;
     this.#failovers = new FailoverLog(modules.clock);
     this.#queue = fastq((event: HostEvent, taken) => this.#take(event, taken), 1);
@@ -159,7 +162,7 @@ export class Coordinator extends EventEmitter<CoordinatorEvents> {
     qmp: QmpClient | undefined,
     listener: EventListener | undefined,
   ) {
-    const { config, identity, witness, proxy } = modules;
+    const { config, identity, witness, proxy, sabotage } = modules;
     if (qmp) await endColo(qmp);
     const { epoch } = await proxy.status();
     const me = { host: config.host, incarnation: identity.current.incarnation };
@@ -178,7 +181,7 @@ export class Coordinator extends EventEmitter<CoordinatorEvents> {
         onBackupLoss: config.onBackupLoss,
         ...(pair ? { unresolvedPair: pair } : {}),
       },
-      newIdentity,
+      sabotage === 'empty-backup-answers' ? () => me.incarnation : newIdentity,
     );
     const coordinator = new Coordinator(modules, step.state);
     if (listener) coordinator.on('event', listener);
@@ -277,7 +280,7 @@ export class Coordinator extends EventEmitter<CoordinatorEvents> {
     };
     try {
       this.#note(event);
-      const step = reduce(before, event, newIdentity);
+      const step = this.#reduce(before, event, newIdentity);
       this.#state = step.state;
       const performed = this.#performAll(step.actions);
       if (performed) performed.then(finish).catch(error => this.#failed(error));
@@ -390,7 +393,7 @@ export class Coordinator extends EventEmitter<CoordinatorEvents> {
   async #hold(epoch: number | null): Promise<void> {
     let reason = 'the protection was given up meanwhile';
     try {
-      await this.#gate.hold(epoch);
+      if (this.#modules.sabotage !== 'emits-during-reprotection') await this.#gate.hold(epoch);
       if (this.#state.name !== 'SYNC' || this.primary.begin()) return;
     } catch (error) {
       reason = `output cannot be held: ${messageOf(error)}`;

@@ -8,17 +8,15 @@ import type { StopAt } from '../common/test-stop.ts';
 import type { RegisterSource } from './arbitration/backend.ts';
 import type { HostEvent } from './arbitration/host-events.ts';
 import type { HostState } from './arbitration/host-state.ts';
-import type { Register, SwapRequest } from './arbitration/register.ts';
+import type { SwapRequest } from './arbitration/register.ts';
 import type { Trouble } from './explanation.ts';
 import type { GatewayProbe } from './gateway-probe.ts';
 import type { IdentityFile } from './identity.ts';
-import type { Sabotage } from './sabotage.ts';
 
 export interface DecisionModules {
   log: Logger;
   witness: RegisterSource;
   identity: IdentityFile;
-  sabotage: Sabotage | undefined;
   gateway: GatewayProbe | undefined;
   stopAt: StopAt;
   state(): HostState;
@@ -42,9 +40,7 @@ export class Decisions {
 
   /** Asks for a transition; the answer is dispatched. */
   swap(request: SwapRequest): void {
-    const { sabotage, identity, witness, dispatch, state, stopAt } = this.#modules;
-    if (sabotage === 'promote-without-grant' && request.transition === 'solo-by-backup')
-      return dispatch({ type: 'swap-answered', request, register: stolen(request) });
+    const { identity, witness, dispatch, state, stopAt } = this.#modules;
     if (request.transition === 'pair')
       identity.setUnresolvedPair({ request, snapshot: state().snapshot });
     else if (!this.#heardOutside()) return this.read();
@@ -92,10 +88,4 @@ export class Decisions {
       },
     );
   }
-}
-
-/** Sabotage: the grant that nobody gave. */
-function stolen({ vm, generation, by }: SwapRequest): Register {
-  const store = '0'.repeat(32);
-  return { store, vm, generation: generation + 1, mode: 'SOLO', primary: by, backup: null };
 }

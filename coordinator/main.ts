@@ -17,16 +17,18 @@ import { IdentityFile } from './identity.ts';
 import { ProxyClient } from './proxy-client.ts';
 import { report } from './report.ts';
 import { sabotageFrom } from './sabotage.ts';
+import { decideByReachability } from './sabotage-register.ts';
 
 await runProgram(COORDINATOR, async line => {
   const config = coordinatorConfig(line);
   const log = createLogger('curling-coordinator', config.logLevel).child({ vm: config.vm });
-  const sabotage = sabotageFrom(process.env);
+  const sabotage = sabotageFrom(process.env, 'coordinator');
   if (sabotage)
     log.fatal(`this process is sabotaged for a test: ${sabotage}; nothing is protected`);
   const stopAt = testStopFrom(process.env) ?? (() => {});
   const identity = new IdentityFile(config.runDir);
   const witness = openRegister(config);
+  if (sabotage === 'gateway-decides') decideByReachability(witness);
   let begin!: (parts: Parts) => void;
   const started = new Promise<Parts>(resolve => {
     begin = resolve;

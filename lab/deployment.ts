@@ -3,7 +3,7 @@
  * start them, for one guest. Used by the demo, tests and the bench.
  */
 import type { ChildProcess } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CurlingError } from '../common/errors.ts';
@@ -79,15 +79,17 @@ export class Deployment {
   }
 
   /** Starts the witness, with a new store when there is none. */
-  async startWitness(): Promise<ChildProcess> {
+  async startWitness(env: NodeJS.ProcessEnv = {}): Promise<ChildProcess> {
     const { witness } = this.lab;
     const store = join(witness.runDir, 'store');
     const program = built('witness/main.js');
     if (!existsSync(store))
       await witness.run(process.execPath, [program, 'init', '--store', store]);
+    const log = witness.logPath('witness');
+    const from = statSync(log, { throwIfNoEntry: false })?.size ?? 0;
     const listen = ['--listen', `10.77.0.9:${WITNESS_PORT}`, '--store', store];
-    const child = witness.spawn(process.execPath, [program, ...listen], { log: 'witness' });
-    await untilLogged(child, witness.logPath('witness'), witness.name);
+    const child = witness.spawn(process.execPath, [program, ...listen], { log: 'witness', env });
+    await untilLogged(child, log, from, witness.name);
     return child;
   }
 
@@ -255,10 +257,15 @@ function built(path: string): string {
   return inRepository(`build/${path}`);
 }
 
-/** Waits until a program that serves TCP says so in its log. */
-async function untilLogged(child: ChildProcess, log: string, node: string): Promise<void> {
+/** Waits until a program that serves TCP says so in its log, behind the first `from` bytes. */
+async function untilLogged(
+  child: ChildProcess,
+  log: string,
+  from: number,
+  node: string,
+): Promise<void> {
   const deadline = performance.now() + 30_000;
-  while (!/"serving"/.test(readFileSync(log, 'utf8'))) {
+  while (!/"serving"/.test(readFileSync(log).toString('utf8', from))) {
     if (child.exitCode !== null || performance.now() > deadline) {
       throw new CurlingError(
         'CURLING_CONNECT',

@@ -3,12 +3,15 @@
  * curling-witness: remembers which host may run each virtual machine, for hosts that cannot ask
  * each other.
  */
+import { rm } from 'node:fs/promises';
 import { CurlingError } from '../common/errors.ts';
 import { createLogger, logLevel } from '../common/log.ts';
 import { type CommandLine, type CommandSpec, requiredText, tcpAddress } from '../common/options.ts';
 import { runProgram, untilTerminated } from '../common/program.ts';
 import { testStopFrom } from '../common/test-stop.ts';
 import { ETCD_OPTIONS, etcdConfig } from '../coordinator/arbitration/etcd-options.ts';
+import { sabotageFrom } from '../coordinator/sabotage.ts';
+import { sabotagedTransition } from '../coordinator/sabotage-register.ts';
 import { etcdCommand } from './etcd-command.ts';
 import { forgetVm, forgotten } from './forget.ts';
 import { witnessServer } from './service.ts';
@@ -68,7 +71,11 @@ async function main(line: CommandLine): Promise<number> {
 async function serve(line: CommandLine, file: string): Promise<number> {
   const address = tcpAddress('listen', requiredText('listen', line.values.listen));
   const log = createLogger('curling-witness', logLevel(line.values['log-level']));
-  const store = await WitnessStore.open(file);
+  const sabotage = sabotageFrom(process.env, 'witness');
+  if (sabotage)
+    log.fatal(`this process is sabotaged for a test: ${sabotage}; nothing is protected`);
+  if (sabotage === 'witness-forgets') await rm(file).then(() => initStore(file));
+  const store = await WitnessStore.open(file, { transition: sabotagedTransition(sabotage) });
   const server = witnessServer(store, testStopFrom(process.env));
   try {
     await server.listen(address);

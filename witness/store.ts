@@ -36,6 +36,8 @@ export interface WitnessStoreOptions {
   vmsMax?: number;
   /** Bytes at which superseded lines are left out of the file. Default 4 MiB. */
   compactBytes?: number;
+  /** For tests: the rules of the register. */
+  transition?: typeof applyTransition;
 }
 
 /** Larger than any store that compacts itself; a larger file is something else. */
@@ -98,7 +100,12 @@ export class WitnessStore implements RegisterBackend {
     this.#file = file;
     this.#lock = lock;
     this.#handle = handle;
-    this.#options = { vmsMax: 1_024, compactBytes: 4 << 20, ...options };
+    this.#options = {
+      vmsMax: 1_024,
+      compactBytes: 4 << 20,
+      transition: applyTransition,
+      ...options,
+    };
     this.id = journal.store;
     this.#vms = journal.vms;
     this.#written = new Map(journal.vms);
@@ -173,7 +180,8 @@ export class WitnessStore implements RegisterBackend {
   async swap(request: SwapRequest): Promise<SwapResult> {
     if (this.#broken) throw this.#broken;
     const { vm } = request;
-    const result = applyTransition(this.#register(vm), request, this.id, this.forgottenIn(vm));
+    const { transition } = this.#options;
+    const result = transition(this.#register(vm), request, this.id, this.forgottenIn(vm));
     if (result.swapped && result.register) this.#decide(result.register);
     this.counters[result.swapped ? 'swaps' : 'refused']++;
     await this.#untilDurable();

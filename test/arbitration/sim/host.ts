@@ -52,6 +52,9 @@ export class SimHost {
   /** The last `pair` asked for, written down before it was sent. */
   pairJournal: { request: SwapRequest; snapshot: number } | null = null;
 
+  /** Its incarnation before it crashed, where a mutation keeps that. */
+  formerLife: string | null = null;
+
   readonly onBackupLoss: BackupLossPolicy;
 
   constructor(index: number, onBackupLoss: BackupLossPolicy) {

@@ -10,4 +10,6 @@ export interface Mutation {
   emitsUnacked?: boolean;
   reEmitsLast?: boolean;
   forgetsPair?: boolean;
+  /** A host that crashed comes back empty and in the same incarnation. */
+  keepsLife?: boolean;
 }

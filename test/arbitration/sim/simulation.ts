@@ -33,6 +33,8 @@ export interface SimulationOptions {
    */
   addressed?: boolean;
   mutation?: Mutation;
+  /** How often a delivered message is delivered once more, later. Default 0.1. */
+  repeatRate?: number;
   /**
    * `outside`: judge only by what the world outside can see, not by the rules that should prevent
    * it.
@@ -73,6 +75,7 @@ export class Simulation {
       steps: 400,
       addressed: true,
       mutation: {},
+      repeatRate: 0.1,
       judge: 'rules',
       trace: false,
       ...options,
@@ -128,18 +131,24 @@ export class Simulation {
 
   #start(host: SimHost, owner: boolean): void {
     host.clear();
-    const me = { host: host.name, incarnation: this.#newIncarnation() };
+    const life = host.formerLife;
+    const me = { host: host.name, incarnation: life ?? this.#newIncarnation() };
     if (owner) {
       this.#register = this.#apply(null, createRequest(VM, me), STORE).register as Register;
       this.world.changed(this.#register, 0);
       host.guestRuns = true;
     }
     const { onBackupLoss } = host;
-    this.#begin(host, { vm: VM, me, register: this.#register, guestRuns: owner, onBackupLoss });
+    const options = { vm: VM, me, register: this.#register, guestRuns: owner, onBackupLoss };
+    this.#begin(host, options, life ? () => life : this.#newIncarnation);
   }
 
-  #begin(host: SimHost, options: Parameters<typeof initialState>[0]): void {
-    const step = initialState(options, this.#newIncarnation);
+  #begin(
+    host: SimHost,
+    options: Parameters<typeof initialState>[0],
+    newLife = this.#newIncarnation,
+  ): void {
+    const step = initialState(options, newLife);
     this.#count(rowText({ from: 'START', event: 'start', to: step.state.name }));
     this.#enter(host, step.state);
     for (const action of step.actions) this.#act(host, action);
@@ -284,6 +293,7 @@ export class Simulation {
   #crash(host: SimHost): void {
     this.#note(() => `${host.name} crashes in ${host.state?.name}`);
     this.#count('crash');
+    if (this.#options.mutation.keepsLife) host.formerLife = host.state?.me.incarnation ?? null;
     host.clear();
     host.state = null;
   }
@@ -320,7 +330,7 @@ export class Simulation {
   #network(): void {
     const at = this.#random.below(this.#messages.length);
     const message = this.#messages[at] as Message;
-    const repeated = this.#random.chance(0.1);
+    const repeated = this.#random.chance(this.#options.repeatRate);
     if (!repeated) this.#messages.splice(at, 1);
     if (this.#random.chance(this.#lossRate)) return;
     this.#deliver(message);
