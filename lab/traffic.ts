@@ -4,6 +4,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { CurlingError, messageOf } from '../common/errors.ts';
 import type { JsonObject } from '../common/qmp/messages.ts';
 import { CLIENT_ADDRESS, GUEST_ADDRESS, GUEST_MAC } from './addresses.ts';
@@ -15,7 +16,7 @@ import { type Capture, startCapture } from './observer/capture.ts';
 import type { CasGuestStatus, CasLogEntry } from './observer/cas-judge.ts';
 import type { Instant } from './observer/gap-judge.ts';
 import { parseHistory } from './observer/history.ts';
-import { observe } from './observer/observe.ts';
+import { hasComeTo, observe } from './observer/observe.ts';
 import type { Evidence, OracleOptions, Verdict } from './observer/oracle.ts';
 
 const RECORDS_PORT = 5000;
@@ -23,6 +24,8 @@ const CAS_PORT = 5001;
 /** The longest frame that a segmenting card is given; a ring of this size has room for a thousand of them. */
 const FRAME_BYTES_MAX = 65_600;
 const CAPTURE_KIB = 65_536;
+/** A busy machine writes captures late. */
+const CAPTURE_MS_MAX = 10_000;
 /** What the lab itself asks the guest, in long answers, is not observed. */
 const NOT_CONTROL = 'not tcp portrange 1000-1004';
 
@@ -145,8 +148,9 @@ export class Traffic {
   async check(instants: readonly Instant[] = []): Promise<Verdict> {
     await this.#pause();
     const evidence = await this.#evidence();
+    const untilMs = await this.#captured();
     const files = this.#captures.map(({ port, file }) => ({ port, file, captured: 0, dropped: 0 }));
-    const verdict = await observe(files, this.#oracleOptions(instants), evidence);
+    const verdict = await observe(files, this.#oracleOptions(instants), evidence, untilMs);
     await this.#begin();
     return verdict;
   }
@@ -159,6 +163,26 @@ export class Traffic {
     const captures = await Promise.all(this.#captures.map(capture => capture.stop()));
     const verdict = await observe(captures, this.#oracleOptions(instants), evidence);
     return { verdict, echo };
+  }
+
+  /**
+   * Waits until what the client said up to now is in its capture's file, and returns this moment: an answer that was seen
+   * without its question would look invented. What a host's port shows later is read the next time.
+   */
+  async #captured(): Promise<number> {
+    const untilMs = Date.now();
+    const own = this.#lab.lan.port('client');
+    const { port, file } = this.#captures.find(capture => capture.port === own)!;
+    const deadline = performance.now() + CAPTURE_MS_MAX;
+    while (!(await hasComeTo(port, file, untilMs))) {
+      if (performance.now() > deadline)
+        throw new CurlingError(
+          'CURLING_TIMEOUT',
+          `the capture of ${port} is ${CAPTURE_MS_MAX} ms late`,
+        );
+      await sleep(50);
+    }
+    return untilMs;
   }
 
   #oracleOptions(instants: readonly Instant[]): OracleOptions {

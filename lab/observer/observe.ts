@@ -12,17 +12,22 @@ import {
 import { PcapReader } from './pcap-file.ts';
 
 /**
- * The verdict on ended captures.
+ * The verdict on ended captures; or on running ones, as far as `untilMs`, wall clock, when their files are known to have
+ * come so far.
  * @throws ObserverError when a file is no capture; an Error of Node when it cannot be read.
  */
 export async function observe(
   captures: readonly CaptureResult[],
   options: OracleOptions,
   evidence: Evidence,
+  untilMs = Number.POSITIVE_INFINITY,
 ): Promise<Verdict> {
   const oracle = new Oracle(options);
   const sources = captures.map(capture => frames(capture.port, capture.file));
-  for await (const frame of mergeByTime(sources)) oracle.see(frame);
+  for await (const frame of mergeByTime(sources)) {
+    if (frame.atMs > untilMs) break;
+    oracle.see(frame);
+  }
   const missing = [...options.hostPorts, ...(options.clientPorts ?? [])]
     .filter(port => !captures.some(capture => capture.port === port))
     .map(port => `there is no capture of ${port}`);
@@ -37,6 +42,12 @@ function dropText({ port, dropped }: CaptureResult): string {
   return dropped === undefined
     ? `the capture of ${port} did not say whether it dropped frames`
     : `the capture of ${port} dropped ${dropped} frames`;
+}
+
+/** Whether a capture's file has come to a frame later than `atMs`; before that, earlier ones may be missing. */
+export async function hasComeTo(port: string, file: string, atMs: number): Promise<boolean> {
+  for await (const frame of frames(port, file)) if (frame.atMs > atMs) return true;
+  return false;
 }
 
 /**
@@ -57,15 +68,20 @@ export async function* mergeByTime(
   sources: readonly AsyncIterable<CapturedFrame>[],
 ): AsyncGenerator<CapturedFrame> {
   const iterators = sources.map(source => source[Symbol.asyncIterator]());
-  const heads = await Promise.all(iterators.map(iterator => iterator.next()));
-  for (;;) {
-    let next = -1;
-    for (let i = 0; i < heads.length; i++) {
-      const head = heads[i]!;
-      if (!head.done && (next < 0 || head.value.atMs < heads[next]!.value.atMs)) next = i;
+  try {
+    const heads = await Promise.all(iterators.map(iterator => iterator.next()));
+    for (;;) {
+      let next = -1;
+      for (let i = 0; i < heads.length; i++) {
+        const head = heads[i]!;
+        if (!head.done && (next < 0 || head.value.atMs < heads[next]!.value.atMs)) next = i;
+      }
+      if (next < 0) return;
+      yield heads[next]!.value;
+      heads[next] = await iterators[next]!.next();
     }
-    if (next < 0) return;
-    yield heads[next]!.value;
-    heads[next] = await iterators[next]!.next();
+  } finally {
+    // Whoever stops early leaves no file open.
+    await Promise.all(iterators.map(iterator => iterator.return?.()));
   }
 }

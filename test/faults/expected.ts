@@ -175,7 +175,8 @@ function inPairing(number: number, name: FaultName, struck: Struck): Expectation
   switch (target) {
     case 'primary-qemu':
       if (name !== 'kill-primary-qemu') return primary('the guest stands still for a while');
-      return asked ? backup('the backup has it, and is registered') : lostAlone();
+      // From R4 on the coordinator asks for the pair all the same, and what was held since the copy is never said.
+      return number >= 4 ? backup('the backup has it, and will be registered') : lostAlone();
     case 'primary-host':
     case 'primary-coordinator':
       return ownerStruck(asked, name, struck);

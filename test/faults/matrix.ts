@@ -27,7 +27,8 @@ export async function runMatrix(
   try {
     for (const [index, cell] of cells.entries()) {
       if (!field || !verdict) {
-        field = await Field.create(options);
+        // Once more: a machine that is busy for a moment must not end a run of hours.
+        field = await Field.create(options).catch(() => Field.create(options));
         verdict = await field.traffic.check();
         used = 0;
       }

@@ -3,9 +3,9 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import test, { type ExecutionContext } from 'ava';
-import { accountOf, startCapture } from '../../lab/observer/capture.ts';
+import { accountOf, type CaptureResult, startCapture } from '../../lab/observer/capture.ts';
 import { parseHistory } from '../../lab/observer/history.ts';
-import { frames, observe } from '../../lab/observer/observe.ts';
+import { frames, hasComeTo, observe } from '../../lab/observer/observe.ts';
 import { guestProgram, scratchFolder, startGuest } from './guest-program.ts';
 
 const GUEST_IP = '10.99.0.9';
@@ -92,6 +92,11 @@ asRoot('root, namespaces: a captured run of the guest is judged clean', async t 
   const nonces = history.nonces.subarray(0, -16);
   const older = { ...history, count: history.count - 1, last: history.last - 1, nonces };
   t.like(await observe(captures, options, { history: older }), { clean: false, uncommitted: 1 });
+  // A capture that still runs is judged as far as its file has come.
+  const [{ file }] = captures as [CaptureResult, CaptureResult];
+  t.true(await hasComeTo('port', file, 0));
+  t.false(await hasComeTo('port', file, Date.now()));
+  t.is((await observe(captures, options, {}, 0)).records.records, 0);
   // And with one of the ports missing, or drops.
   const half = await observe(captures.slice(0, 1), options, { history });
   t.deepEqual(half.inconclusive, ['there is no capture of eth0']);
