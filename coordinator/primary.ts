@@ -34,6 +34,9 @@ const STALL_MS_MIN = 1_000;
 const STALL_DETECTIONS = 2;
 /** How long a guest may take to run on without checkpoints when they have failed, before the backup is asked to run it. */
 const RECOVER_MS = 750;
+/** Between two attempts to bring a guest to run whose QEMU hangs. */
+const RETRY_END_MS = 500;
+const UNREF = { ref: false };
 /** How often QEMU is asked to end a protection. */
 const END_ATTEMPTS = 3;
 
@@ -375,9 +378,13 @@ export class Primary {
     });
     if (qmp.closedBy || protection !== this.#protection) return;
     this.#modules.explain(error.message);
-    const runs = await this.#runsOn(protection);
-    if (qmp.closedBy || protection !== this.#protection) return;
-    if (!runs && this.#modules.state().name === 'PROT') return this.#guestHangs(error);
+    const still = () => protection === this.#protection && !qmp.closedBy;
+    if (!(await this.#runsOn(protection)) && this.#modules.state().name === 'PROT' && still()) {
+      this.#yieldHung(error);
+      // Should QEMU come to it after all, this host asks for the grant too, and the register decides.
+      while (still() && !(await this.#retryEnd(qmp))) await sleep(RETRY_END_MS, undefined, UNREF);
+    }
+    if (!still()) return;
     this.#dropLink(error.message);
     this.#peerLost(error.message);
   }
@@ -386,22 +393,33 @@ export class Primary {
    * Whether the guest can be brought to run without checkpoints, soon. Its output stays held meanwhile: a grant comes
    * later. Asked before a grant is, because with one the backup's copy is given up.
    */
-  async #runsOn(protection: Protection): Promise<boolean> {
+  #runsOn(protection: Protection): Promise<boolean> {
     const ended = protection.end().then(
       () => true,
-      error => {
-        this.#modules.log.error({ code: asCurlingError(error).code }, `QEMU: ${messageOf(error)}`);
-        return false;
-      },
+      () => false,
     );
-    return Promise.race([ended, sleep(RECOVER_MS, false, { ref: false })]);
+    return Promise.race([ended, sleep(RECOVER_MS, false, UNREF)]);
   }
 
-  /** A QEMU that neither sends its checkpoint nor lets the guest run: the backup can run it, and this host cannot. */
-  #guestHangs(error: CurlingError): void {
+  /**
+   * A QEMU neither sends its checkpoint nor lets its guest run: the backup can run it. The guest here is not ended before
+   * the backup has it; its output stays held.
+   */
+  #yieldHung(error: CurlingError): void {
     const reason = `QEMU hangs: ${error.message}, and the guest did not run on within ${RECOVER_MS} ms`;
-    this.#link?.guestLost(reason);
-    this.#modules.dispatch({ type: 'guest-lost', reason });
+    this.#modules.log.error({ code: error.code }, reason);
+    this.#modules.explain(reason);
+    this.yieldTo(reason);
+  }
+
+  /** Whether the guest runs without checkpoints, after another attempt. */
+  async #retryEnd(qmp: QmpClient): Promise<boolean> {
+    try {
+      await endColo(qmp);
+      return true;
+    } catch {
+      return false;
+    }
   }
 
   #guestGone(qmp: QmpClient, error: CurlingError): void {

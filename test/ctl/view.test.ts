@@ -30,6 +30,7 @@ function status(change: Partial<CoordinatorStatus> = {}): CoordinatorStatus {
       windowClosed: 0,
     },
     proxy: { connected: true, state: 'hold', heldFrames: 37, heldBytes: 41_984, bytesMax: 2 ** 26 },
+    trialMs: null,
     peerRttMs: 0.3,
     witness: { reachable: true, store: null },
     failovers: [],

@@ -63,7 +63,7 @@ qemu(
     const survivor = await untilSurvivor(deployment, 'b');
     t.regex(survivor.failovers[0]!.reason, /QEMU hangs: QEMU sent nothing for 3000 ms in state/);
     await untilRecords(traffic, 200);
-    t.is((await deployment.status('a'))!.state, 'HALT');
+    await untilState(deployment, 'a', 'HALT');
     process.kill(hung, 'SIGCONT');
     await untilState(deployment, 'a', 'JOIN', 'BACK');
     await untilRecords(traffic, 100);
