@@ -24,7 +24,7 @@ export const CATCHERS: Readonly<
   'solo-without-grant': { observer: linkBroken('a') },
   'gateway-decides': { observer: linkBroken('a', 'b') },
   // In the first epoch nothing is committed but the copy, and what was said behind it is still free.
-  'emits-during-reprotection': { observer: killedAt('replied', 1) },
+  'emits-during-reprotection': { observer: killedAt('first-epoch', 1) },
   'gives-up-after-pair': { observer: pairInDoubt },
   'witness-forgets': { observer: witnessRestarted },
   'empty-backup-answers': {
