@@ -20,6 +20,7 @@ import type { HostAction, HostEvent, HostNotice } from './arbitration/host-event
 import { createRequest, initialState } from './arbitration/host-start.ts';
 import { type HostState, unresolved } from './arbitration/host-state.ts';
 import { newIdentity } from './arbitration/incarnation.ts';
+import { ownerText } from './arbitration/register.ts';
 import { Backup } from './backup.ts';
 import type { CoordinatorConfig } from './config.ts';
 import { Decisions } from './decisions.ts';
@@ -106,6 +107,8 @@ export class Coordinator extends EventEmitter<CoordinatorEvents> {
   #reasonLogged = '';
   #unprotected: Unprotected | null = null;
   #suspectedFor = 'unknown';
+  /** In JOIN: what the register says about the machine, to be added to the reason. */
+  #elsewhere = '';
   #since = new Date();
   readonly #queue: fastq.queue<HostEvent>;
   #retryTimer: NodeJS.Timeout | undefined;
@@ -207,9 +210,10 @@ export class Coordinator extends EventEmitter<CoordinatorEvents> {
     return this.#state;
   }
 
-  /** Why it is as it is, in words. */
+  /** Why it is as it is, in words; on an empty host also who has the machine. */
   get reason(): string {
-    return this.#explanation.text;
+    const { text } = this.#explanation;
+    return this.#state.name === 'JOIN' ? text + this.#elsewhere : text;
   }
 
   /** Failovers to this host since this process started, newest last. */
@@ -367,6 +371,7 @@ export class Coordinator extends EventEmitter<CoordinatorEvents> {
   #changed(before: HostState): void {
     const { name, generation, me } = this.#state;
     this.#since = new Date();
+    this.#elsewhere = '';
     const said = { said: this.#unprotected, state: before };
     this.#unprotected = unprotectedIn(this.#state, said, this.#suspectedFor, this.#since);
     // What stood in the way of a question does not outlive it; the next question will find out.
@@ -387,6 +392,13 @@ export class Coordinator extends EventEmitter<CoordinatorEvents> {
     if (['PROT', 'BACK', 'SOLO'].includes(this.#state.name) && this.#queue.idle()) {
       this.dispatch({ type: 'doubt', reason: 'a look from time to time' });
     }
+    if (this.#state.name === 'JOIN') void this.#lookElsewhere();
+  }
+
+  /** For the operator: an empty host may be all that is left to be asked. */
+  async #lookElsewhere(): Promise<void> {
+    const found = await this.#modules.witness.read(this.#state.vm).then(ownerText, messageOf);
+    this.#elsewhere = `; ${found}`;
   }
 
   /** Holds all output. For a protection, the guest is stopped meanwhile and runs on behind it. */

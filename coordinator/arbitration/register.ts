@@ -81,6 +81,14 @@ export function sameOwner(a: Owner | null, b: Owner | null): boolean {
   return a !== null && b !== null && a.host === b.host && a.incarnation === b.incarnation;
 }
 
+/** Whom the register gives the machine to, for the operator of a host that has nothing of it. */
+export function ownerText(register: Register | null): string {
+  if (!register) return 'the witness has no register of this machine';
+  const { primary, backup, generation } = register;
+  const how = backup ? `with the backup ${backup.host}` : 'alone';
+  return `the register (generation ${generation}) gives the machine to ${primary.host} ${how}`;
+}
+
 /**
  * Applies one request to one register. A refused request returns the register as it is, so that the
  * answer always tells the asker where things stand.

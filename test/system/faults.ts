@@ -4,38 +4,17 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { ExecutionContext } from 'ava';
 import type { CoordinatorStatus } from '../../coordinator/status.ts';
 import type { Deployment } from '../../lab/deployment.ts';
-import { procText } from '../../lab/processes.ts';
+import { commandOf, type Part, partPids } from '../../lab/parts.ts';
 import type { Traffic } from '../../lab/traffic.ts';
 import { untilRecords } from './scenario.ts';
 
 const WAIT_MS = 30_000;
 
-/** What can be killed by itself on a host. */
-export type Part = 'coordinator' | 'proxy' | 'qemu';
+export type { Part } from '../../lab/parts.ts';
 
-const COMMANDS: Record<Part, string> = {
-  coordinator: '/build/coordinator/main.js',
-  proxy: '/build/proxy/main.js',
-  qemu: 'qemu-system-x86_64',
-};
-
-/** The processes of a host that run this part; a child of one that is about to become a tool is not one. */
+/** The processes of a host that run this part. */
 export function pidsOf(deployment: Deployment, host: string, part: Part): number[] {
-  const pids = deployment.lab
-    .host(host)
-    .pids()
-    .filter(pid => commandOf(pid).some(word => word.endsWith(COMMANDS[part])));
-  return pids.filter(pid => !pids.includes(parentOf(pid)));
-}
-
-function parentOf(pid: number): number {
-  const stat = procText(pid, 'stat');
-  return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]);
-}
-
-/** The program and its first argument: other processes may be given these words too. */
-function commandOf(pid: number): string[] {
-  return procText(pid, 'cmdline').split('\0').slice(0, 2);
+  return partPids(deployment.lab.host(host), part);
 }
 
 /** Kills a part of a host, and nothing else, and waits until it is gone. */
