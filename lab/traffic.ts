@@ -57,6 +57,8 @@ export class Traffic {
   readonly #cas: ClientProcess;
   readonly #captures: Capture[];
   readonly #casLog: string;
+  /** What the guest had done before, with another register. */
+  #casBefore: CasGuestStatus | undefined;
 
   private constructor(
     lab: Lab,
@@ -117,6 +119,7 @@ export class Traffic {
       ...['--progress', '200'],
     ]);
     const traffic = new Traffic(lab, full, { echo, control, records, cas, captures });
+    if (full.casIntervalUs > 0) traffic.#casBefore = await traffic.#casStatus();
     await traffic.#begin();
     return traffic;
   }
@@ -233,12 +236,16 @@ export class Traffic {
 
   async #casEvidence() {
     const history = historyOf(await this.tellGuest('cas history'));
-    const status = (await this.tellGuest('cas status')) as unknown as CasGuestStatus;
+    const status = await this.#casStatus();
     const log = readFileSync(this.#casLog, 'utf8')
       .split('\n')
       .filter(line => line.length > 0)
       .map(line => JSON.parse(line) as CasLogEntry);
-    return { history, status, log };
+    return { history, status, log, ...(this.#casBefore ? { before: this.#casBefore } : {}) };
+  }
+
+  async #casStatus(): Promise<CasGuestStatus> {
+    return (await this.tellGuest('cas status')) as unknown as CasGuestStatus;
   }
 }
 

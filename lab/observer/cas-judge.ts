@@ -43,23 +43,25 @@ export interface CasEvidence {
   log: readonly CasLogEntry[];
   history: History;
   status: CasGuestStatus;
+  /** The guest's side when the log began; without it the guest had done nothing. */
+  before?: CasGuestStatus;
 }
 
 /** Judges the log; every offence is also added to `offences`. */
 export function judgeCas(evidence: CasEvidence, offences: Offences): CasSummary {
-  const { log, history, status } = evidence;
+  const { log, history, status, before } = evidence;
   const summary: CasSummary = {
     operations: log.length,
     contradicted: 0,
     uncommitted: 0,
-    connectionsLost: status.connectionsLost,
+    connectionsLost: status.connectionsLost - (before?.connectionsLost ?? 0),
     unjudged: 0,
   };
   const contradict = (text: () => string) => {
     summary.contradicted++;
     offences.add('contradicted', text);
   };
-  let last = 0;
+  let last = before?.last ?? 0;
   for (const entry of log) {
     const wrong = contradiction(entry, last);
     if (wrong) contradict(() => `${words(entry)} ${wrong}`);
@@ -84,15 +86,15 @@ function contradiction(entry: CasLogEntry, last: number): string | undefined {
 }
 
 /** What the guest saw that the register does not confirm. */
-function* guestSide({ log, status }: CasEvidence): Generator<string> {
-  if (status.contradictions > 0)
-    yield `the guest, the only writer, was refused ${status.contradictions} times`;
+function* guestSide({ log, status, before }: CasEvidence): Generator<string> {
+  const refused = status.contradictions - (before?.contradictions ?? 0);
+  if (refused > 0) yield `the guest, the only writer, was refused ${refused} times`;
   const applied = log.filter(entry => entry.applied);
-  const [told, said] = [status.applied, applied.length];
+  const [told, said] = [status.applied - (before?.applied ?? 0), applied.length];
   if (told > said) yield `the guest was told OK ${told} times, the register said it ${said} times`;
   // The answer to the newest operation may still be under way.
   const newest = applied.slice(-2).map(entry => entry.new);
-  if (status.applied > 0 && !newest.includes(status.current))
+  if (told > 0 && !newest.includes(status.current))
     yield `the guest believes ${status.current.slice(0, 8)}…, the register holds another value`;
 }
 

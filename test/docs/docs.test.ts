@@ -3,6 +3,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import test from 'ava';
 import { BENCH } from '../../bench/settings.ts';
+import { SOAK } from '../../bench/soak/settings.ts';
 import { QmpClient } from '../../common/qmp/client.ts';
 import { HOST_STATES } from '../../coordinator/arbitration/host-state.ts';
 import { MESSAGE } from '../../coordinator/replication/types.ts';
@@ -27,11 +28,10 @@ const PROGRAMS = {
   'curling-witness': 'witness',
   curlingctl: 'ctl',
 };
-/** Options that are no operator's: of the demo, of the lab's end, of the benchmark and of the fault matrix. */
+/** Options that are no operator's: of the demo, of the lab's end, of the benchmark, the soak and the fault matrix. */
 const OTHERS = [
   ...['json', 'keep', 'all', 'help', 'version'],
-  ...Object.keys(BENCH.options),
-  ...Object.keys(FAULT_RUN.options),
+  ...[BENCH, SOAK, FAULT_RUN].flatMap(({ options: own }) => Object.keys(own)),
 ];
 
 function read(file: string): string {

@@ -189,6 +189,20 @@ test('a faithful run of compare-and-swaps is clean, also with an answer under wa
   t.true(judge([], late).clean);
 });
 
+test('a log that begins in the middle of a run is judged from there on', t => {
+  const { log, evidence } = casRun(20);
+  const cas = evidence().cas!;
+  const before = { ...cas.status, last: 8, applied: 8, current: log[7]!.new };
+  const later = (from: number) => ({ cas: { ...cas, log: log.slice(from), before } });
+  t.true(judge([], later(8)).clean);
+  t.regex(judge([], later(9)).offences.join(), /came after 8: what is between them is lost/);
+  t.regex(judge([], later(7)).offences.join(), /came again, after 8/);
+  t.false(judge([], { cas: { ...cas, log: log.slice(8) } }).clean);
+  const refused = { ...later(8).cas, status: { ...cas.status, contradictions: 1 } };
+  t.false(judge([], { cas: refused }).clean);
+  t.true(judge([], { cas: { ...refused, before: { ...before, contradictions: 1 } } }).clean);
+});
+
 test('every planted fault in the compare-and-swaps is caught', t => {
   const faults: [string, (cas: NonNullable<Evidence['cas']>, at: number) => void, RegExp][] = [
     [
