@@ -15,7 +15,7 @@ import type { QmpClient } from '../common/qmp/client.ts';
 import type { JsonObject } from '../common/qmp/messages.ts';
 import type { StopAt } from '../common/test-stop.ts';
 import type { RegisterSource } from './arbitration/backend.ts';
-import type { Reducer } from './arbitration/host.ts';
+import type { IncarnationSource, Reducer } from './arbitration/host.ts';
 import type { HostAction, HostEvent, HostNotice } from './arbitration/host-events.ts';
 import { createRequest, initialState } from './arbitration/host-start.ts';
 import { type HostState, unresolved } from './arbitration/host-state.ts';
@@ -150,10 +150,12 @@ export class Coordinator extends EventEmitter<CoordinatorEvents> {
    *   monitor). A guest that runs here and belongs to another host is stopped.
    */
   static async start(modules: CoordinatorModules, listener?: EventListener): Promise<Coordinator> {
-    const { config, identity } = modules;
+    const { config, identity, sabotage } = modules;
+    const { incarnation } = identity.current;
+    const newLife = sabotage === 'empty-backup-answers' ? () => incarnation : newIdentity;
     const qmp = await findGuest(config, identity);
     try {
-      return await Coordinator.#start(modules, qmp, listener);
+      return await Coordinator.#start(modules, qmp, newLife, listener);
     } catch (error) {
       qmp?.close();
       throw error;
@@ -163,9 +165,10 @@ export class Coordinator extends EventEmitter<CoordinatorEvents> {
   static async #start(
     modules: CoordinatorModules,
     qmp: QmpClient | undefined,
+    newLife: IncarnationSource,
     listener: EventListener | undefined,
   ) {
-    const { config, identity, witness, proxy, sabotage } = modules;
+    const { config, identity, witness, proxy } = modules;
     if (qmp) await endColo(qmp);
     const { epoch } = await proxy.status();
     const me = { host: config.host, incarnation: identity.current.incarnation };
@@ -184,7 +187,7 @@ export class Coordinator extends EventEmitter<CoordinatorEvents> {
         onBackupLoss: config.onBackupLoss,
         ...(pair ? { unresolvedPair: pair } : {}),
       },
-      sabotage === 'empty-backup-answers' ? () => me.incarnation : newIdentity,
+      newLife,
     );
     const coordinator = new Coordinator(modules, step.state);
     if (listener) coordinator.on('event', listener);
