@@ -33,6 +33,8 @@ const SHARE = 0.15;
 const SLACK_MIB = 16;
 /** After a fault the pool of the protection before waits for the collector: one of them, however many faults. */
 const SLACK_REPAIRED_MIB = 64;
+/** The soak itself reads whole captures at the end of each segment. */
+const SLACK_OBSERVER_MIB = 96;
 const SLACK_FILES = 4;
 /** What is looked at begins when caches and heaps have filled: after a minute, or a fifth of the run. */
 const WARM_UP_S = 60;
@@ -51,8 +53,7 @@ export function judgeTrends(
     const memory = trendOf(rssMib, fromS(rssMib));
     const files = trendOf(fds, fromS(fds));
     const bounded = part !== 'qemu';
-    const slackMib = repaired && part === 'coordinator' ? SLACK_REPAIRED_MIB : SLACK_MIB;
-    const more = memory !== undefined && grows(memory, SHARE, slackMib);
+    const more = memory !== undefined && grows(memory, SHARE, slackMibOf(part, repaired));
     const judged: Judged[] = [
       { name, what: 'memory', trend: memory, bounded, grown: bounded && more },
     ];
@@ -62,6 +63,11 @@ export function judgeTrends(
     }
     return judged;
   });
+}
+
+function slackMibOf(part: Watched['part'], repaired: boolean): number {
+  if (part === 'observer') return SLACK_OBSERVER_MIB;
+  return repaired && part === 'coordinator' ? SLACK_REPAIRED_MIB : SLACK_MIB;
 }
 
 /** Every finding must be ok for a soak that went well. */
