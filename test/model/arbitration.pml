@@ -90,6 +90,7 @@ byte world[4];
 bool sent[4];
 #ifdef HOLD
 byte safe;         /* newest epoch that a registered backup has committed */
+byte lb=1, lbi=1, lg=1; /* the backup that was registered last, and when: it may not know yet that it is over */
 byte gc[10];       /* newest epoch that each life of each host has committed: [5 * host + inc] */
 #endif
 byte crashes, restarts;
@@ -165,7 +166,7 @@ inline committed(n_) {
   cm[i] = n_;
 #ifdef HOLD
   gc[5*i+inc[i]] = n_;
-  if :: rmode==PAIR && rb==i && rbinc==inc[i] && rgen==gen[i] && n_>safe -> safe=n_ :: else fi
+  if :: lb==i && lbi==inc[i] && lg==gen[i] && n_>safe -> safe=n_ :: else fi
 #endif
 }
 inline newlife() { forget(); inc[i]++ }
@@ -437,8 +438,9 @@ active [2] proctype Witness() { /* one loop per host, one register */
        :: eg==rgen && kd==BYP && rmode==PAIR && j==rp && FROMP -> rgen++; rmode=SOLE; rb=NOBODY; rbinc=0; rpinc=ci
        :: eg==rgen && kd==BYB && rmode==PAIR && j==rb && FROMB -> rgen++; rmode=SOLE; rp=j; rpinc=ci; rb=NOBODY; rbinc=0
        :: eg==rgen && kd==TOPAIR && rmode==SOLE && j==rp && FROMP ->
-            rgen++; rmode=PAIR; rb=1-j; rbinc=bi;
+            rgen++; rmode=PAIR; rb=1-j; rbinc=bi
 #ifdef HOLD
+            ; lb=rb; lbi=bi; lg=rgen;
             if :: gc[5*(1-j)+bi]>safe -> safe=gc[5*(1-j)+bi] :: else fi
 #endif
        :: else -> skip
