@@ -14,9 +14,9 @@ const spin = skipped ? test.serial.skip : test.serial;
 const PATIENCE_MS = 600_000;
 
 for (const item of CHECKS.filter(each => each.quick)) {
-  spin(`the model: ${item.name} (needs spin, gcc)`, t => {
+  spin(`the model: ${item.name} (needs spin, gcc)`, async t => {
     t.timeout(PATIENCE_MS + 300_000);
-    const result = check(item, PATIENCE_MS);
+    const result = await check(item, PATIENCE_MS);
     t.is(result.outcome, item.expected, result.said);
     t.log(`${result.states} states`);
   });
