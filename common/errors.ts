@@ -45,6 +45,11 @@ export const ERROR_CODES = {
   CURLING_COMMAND_UNKNOWN: EXIT.runtime,
   CURLING_COMMAND_FAILED: EXIT.runtime,
   CURLING_BUSY: EXIT.runtime,
+  CURLING_SOCKET_FOLDER: EXIT.environment,
+  // who is at the other end
+  CURLING_KEYS: EXIT.environment,
+  CURLING_TLS: EXIT.runtime,
+  CURLING_IDENTITY: EXIT.runtime,
   // QEMU
   CURLING_QEMU_STREAM: EXIT.runtime,
   CURLING_QEMU_COLO: EXIT.environment,

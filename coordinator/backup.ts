@@ -75,6 +75,8 @@ export class Backup {
         sink: () => this.#sink,
         beatMs: config.detection.beatMs,
         clock,
+        credentials: config.credentials,
+        log: modules.log,
       },
       {
         hello: hello => this.#hello(hello),

@@ -12,6 +12,7 @@ import {
   tcpAddress,
   wholeNumber,
 } from '../common/options.ts';
+import { type Credentials, WIRE_OPTIONS, wireCredentials } from '../common/wire/credentials.ts';
 import { ETCD_OPTIONS, type EtcdConfig, etcdConfig } from './arbitration/etcd-options.ts';
 import { BACKUP_LOSS_POLICIES, type BackupLossPolicy } from './arbitration/host-state.ts';
 
@@ -35,6 +36,8 @@ export interface CoordinatorConfig {
   listen: TcpAddress;
   /** Where this host, as a primary, looks for a backup; tried in turn. */
   peers: TcpAddress[];
+  /** What this host proves its name with, to witness and peers; undefined: plaintext. */
+  credentials: Credentials | undefined;
   runDir: string;
   shadowDir: string;
   /** The guest's QEMU command, for the standby; without it this host cannot be a backup. */
@@ -86,6 +89,7 @@ export const COORDINATOR: CommandSpec = {
       multiple: true,
       help: 'a possible backup; may be repeated',
     },
+    ...WIRE_OPTIONS,
     'run-dir': { type: 'string', value: 'DIR', help: 'sockets (default /run/curling/VM)' },
     'shadow-dir': {
       type: 'string',
@@ -179,18 +183,28 @@ export function coordinatorConfig(line: CommandLine): CoordinatorConfig {
   const runDir = text(value['run-dir']) ?? `/run/curling/${vm}`;
   const fixed = text(value['fixed-interval']);
   const detectionMs = wholeNumber('detection', value.detection, 20, 60_000);
+  const host = named('host', text(value.host) ?? os.hostname());
+  const register = registerOf(line);
+  const listen = tcpAddress('listen', requiredText('listen', value.listen));
+  const peers = ((value.peer as string[] | undefined) ?? []).map(peer => tcpAddress('peer', peer));
+  const addresses = [
+    ...(register.witness ? [['witness', register.witness] as const] : []),
+    ['listen', listen] as const,
+    ...peers.map(peer => ['peer', peer] as const),
+  ];
   return {
     vm,
-    host: named('host', text(value.host) ?? os.hostname()),
+    host,
     role,
-    ...registerOf(line),
+    ...register,
     witnessStore: text(value['witness-store']),
     create: value.create === true,
     proxyPath: requiredText('proxy', value.proxy),
     controlPath: text(value.control) ?? path.join(runDir, 'coordinator.sock'),
     qmpPath,
-    listen: tcpAddress('listen', requiredText('listen', value.listen)),
-    peers: ((value.peer as string[] | undefined) ?? []).map(peer => tcpAddress('peer', peer)),
+    listen,
+    peers,
+    credentials: wireCredentials(value, { host, addresses }),
     runDir,
     shadowDir: text(value['shadow-dir']) ?? `/dev/shm/curling/${vm}`,
     standbyCommand: line.rest,

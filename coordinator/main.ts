@@ -1,5 +1,7 @@
 #!/usr/bin/env node
 /** `curling-coordinator`: protects one virtual machine; see config.ts for what it is told. */
+import path from 'node:path';
+import { type Capability, keepOnly } from '../common/capabilities.ts';
 import { monotonicClock } from '../common/clock.ts';
 import { CurlingError, EXIT } from '../common/errors.ts';
 import { lock } from '../common/lock.ts';
@@ -9,6 +11,7 @@ import type { JsonObject } from '../common/qmp/messages.ts';
 import { QmpServer } from '../common/qmp/server.ts';
 import { shown } from '../common/shown.ts';
 import { testStopFrom } from '../common/test-stop.ts';
+import { socketFolder } from '../common/wire/private-file.ts';
 import { openRegister, type RegisterSource } from './arbitration/backend.ts';
 import { COORDINATOR, type CoordinatorConfig, coordinatorConfig } from './config.ts';
 import { Coordinator } from './coordinator.ts';
@@ -19,13 +22,33 @@ import { report } from './report.ts';
 import { sabotageFrom } from './sabotage.ts';
 import { decideByReachability } from './sabotage-register.ts';
 
+/** Its own needs, and those of the QEMU that it starts; docs/operations.md has the reason of each. */
+const NEEDED: readonly Capability[] = [
+  'NET_RAW',
+  'KILL',
+  'DAC_OVERRIDE',
+  'NET_ADMIN',
+  'IPC_LOCK',
+  'SETUID',
+  'SETGID',
+  'SYS_CHROOT',
+  'SYS_NICE',
+  'SYS_RESOURCE',
+];
+
 await runProgram(COORDINATOR, async line => {
   const config = coordinatorConfig(line);
+  const warning = await keepOnly(NEEDED);
   const log = createLogger('curling-coordinator', config.logLevel).child({ vm: config.vm });
+  if (warning) log.warn(warning);
   const sabotage = sabotageFrom(process.env, 'coordinator');
   if (sabotage)
     log.fatal(`this process is sabotaged for a test: ${sabotage}; nothing is protected`);
   const stopAt = testStopFrom(process.env) ?? (() => {});
+  for (const folder of new Set([config.runDir, path.dirname(config.controlPath)])) {
+    const open = socketFolder(folder);
+    if (open) log.warn(open);
+  }
   const identity = new IdentityFile(config.runDir);
   const witness = openRegister(config);
   if (sabotage === 'gateway-decides') decideByReachability(witness);

@@ -236,6 +236,7 @@ export class Primary {
         vm,
         host,
         address,
+        credentials: config.credentials,
         guest,
         generation,
         clock,

@@ -3,6 +3,7 @@ import { createInterface } from 'node:readline/promises';
 import { CurlingError, EXIT } from '../common/errors.ts';
 import { wholeNumber } from '../common/options.ts';
 import type { QmpEvent } from '../common/qmp/messages.ts';
+import { generateKeys } from './keygen.ts';
 import { type Answer, askAll, connect, coordinatorSockets } from './sockets.ts';
 import { usageError } from './usage.ts';
 import { headline, statusExit, statusScreen } from './view.ts';
@@ -14,6 +15,10 @@ export interface CtlContext {
   timestamps: boolean;
   timeoutS: string | undefined;
   yes: boolean;
+  /** keygen: the hosts, the key file, and whether keys may be replaced. */
+  hosts: readonly string[];
+  file: string | undefined;
+  replace: boolean;
 }
 
 type Command = (context: CtlContext) => Promise<number | undefined>;
@@ -24,7 +29,13 @@ export const COMMANDS: Record<string, Command> = {
   protect: context => tell(context, 'protect'),
   unprotect: context => tell(context, 'unprotect'),
   failover,
+  keygen,
 };
+
+async function keygen({ hosts, file, replace }: CtlContext): Promise<undefined> {
+  if (file === undefined) throw usageError('--file is required');
+  process.stdout.write(generateKeys({ hosts, file, replace }));
+}
 
 async function status(context: CtlContext): Promise<number> {
   const answers = (await askAll(coordinatorSockets(context.sockets))).filter(

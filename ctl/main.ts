@@ -8,7 +8,7 @@ import { usageError } from './usage.ts';
 
 const CURLINGCTL: CommandSpec = {
   program: 'curlingctl',
-  usage: 'status|events|protect|unprotect|failover [VM] [options]',
+  usage: '(status|events|protect|unprotect|failover) [VM] | keygen HOST… --file FILE [options]',
   summary: 'Shows and steers the protection of virtual machines.',
   options: {
     socket: {
@@ -21,6 +21,12 @@ const CURLINGCTL: CommandSpec = {
     timestamps: { type: 'boolean', help: 'events: begin each line with its time' },
     timeout: { type: 'string', value: 'S', help: 'events: end after S seconds' },
     yes: { type: 'boolean', help: "failover: do not ask for the machine's name" },
+    file: {
+      type: 'string',
+      value: 'FILE',
+      help: 'keygen: the key file to make or to add hosts to',
+    },
+    replace: { type: 'boolean', help: 'keygen: give hosts that have a key another one' },
   },
   notes: [
     'Exit status of status: 0 all protected, 1 one is not, 3 no coordinator runs, 4 one does not answer.',
@@ -28,13 +34,14 @@ const CURLINGCTL: CommandSpec = {
 };
 
 await runProgram(CURLINGCTL, async line => {
-  const [name, vm, ...rest] = line.positionals;
+  const [name, ...words] = line.positionals;
+  const [vm, ...rest] = words;
   const command = name === undefined ? undefined : COMMANDS[name];
   if (!command)
     throw usageError(
       `expected one of ${Object.keys(COMMANDS).join(', ')}, got ${name ?? 'nothing'}`,
     );
-  if (rest.length > 0)
+  if (rest.length > 0 && name !== 'keygen')
     throw usageError(`expected at most one machine's name, got also ${rest.join(' ')}`);
   const context: CtlContext = {
     sockets: (line.values.socket as string[] | undefined) ?? [],
@@ -43,6 +50,9 @@ await runProgram(CURLINGCTL, async line => {
     timestamps: line.values.timestamps === true,
     timeoutS: typeof line.values.timeout === 'string' ? line.values.timeout : undefined,
     yes: line.values.yes === true,
+    hosts: words,
+    file: typeof line.values.file === 'string' ? line.values.file : undefined,
+    replace: line.values.replace === true,
   };
   return (await command(context)) ?? EXIT.ok;
 });

@@ -3,12 +3,14 @@
  * start them, for one guest. Used by the demo, tests and the bench.
  */
 import type { ChildProcess } from 'node:child_process';
-import { existsSync, readFileSync, statSync } from 'node:fs';
-import { join } from 'node:path';
+import { randomBytes } from 'node:crypto';
+import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CurlingError } from '../common/errors.ts';
 import { QmpClient } from '../common/qmp/client.ts';
 import type { JsonObject, QmpEvent } from '../common/qmp/messages.ts';
+import { keyLine } from '../common/wire/keys.ts';
 import type { CoordinatorStatus } from '../coordinator/status.ts';
 import { GATEWAY_ADDRESS } from './addresses.ts';
 import { ETCD, etcdArguments } from './etcd.ts';
@@ -88,6 +90,7 @@ export class Deployment {
     const log = witness.logPath('witness');
     const from = statSync(log, { throwIfNoEntry: false })?.size ?? 0;
     const listen = ['--listen', `10.77.0.9:${WITNESS_PORT}`, '--store', store];
+    listen.push('--keys', this.keyFile());
     const child = witness.spawn(process.execPath, [program, ...listen], { log: 'witness', env });
     await untilLogged(child, log, from, witness.name);
     return child;
@@ -136,6 +139,7 @@ export class Deployment {
       ...['--control', this.coordinatorPath(name), '--run-dir', host.runDir],
       ...['--shadow-dir', join(host.shmDir, VM)],
       ...['--listen', `${host.replicationAddress}:${REPLICATION_PORT}`],
+      ...['--keys', this.keyFile()],
       ...peers.flatMap(peer => ['--peer', `${peer.replicationAddress}:${REPLICATION_PORT}`]),
       ...(options.role === 'primary' ? ['--qmp', join(host.runDir, 'qmp.sock'), '--create'] : []),
       // The console of the test guest is a log file; both hosts append to it.
@@ -153,6 +157,16 @@ export class Deployment {
     await this.#untilServed(child, this.coordinatorPath(name), host);
     await this.#follow(name);
     return child;
+  }
+
+  /** The keys of all hosts, made when they are first asked for. An operator would copy the file to each of them. */
+  keyFile(): string {
+    const file = join(dirname(this.lab.witness.runDir), 'keys');
+    if (!existsSync(file)) {
+      const lines = this.lab.hosts.map(host => keyLine(host.name, randomBytes(32)));
+      writeFileSync(file, lines.join(''), { mode: 0o600 });
+    }
+    return file;
   }
 
   proxyPath(host: LabHost): string {

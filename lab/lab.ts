@@ -93,7 +93,7 @@ export class Lab {
       this.name,
       this.hosts.map(host => host.name),
     );
-    for (const node of this.nodes) mkdirSync(node.runDir, { recursive: true });
+    for (const node of this.nodes) mkdirSync(node.runDir, { recursive: true, mode: 0o700 });
     for (const host of this.hosts) mkdirSync(host.shmDir, { recursive: true, mode: 0o700 });
     await run('ip', ['-batch', '-'], { input: lines(plan.links), timeoutMs: TOOL_MS_MAX });
     await Promise.all(plan.nodes.map(node => this.#setUp(node)));

@@ -1,8 +1,8 @@
 #!/usr/bin/env node
 /** curling-proxy: holds the output of one virtual machine, on its tap, until it may leave. */
 import { once } from 'node:events';
-import fs from 'node:fs';
 import path from 'node:path';
+import { type Capability, keepOnly } from '../common/capabilities.ts';
 import { CurlingError } from '../common/errors.ts';
 import { createLogger, type Logger, logLevel } from '../common/log.ts';
 import {
@@ -13,6 +13,7 @@ import {
 } from '../common/options.ts';
 import { runProgram, untilTerminated } from '../common/program.ts';
 import { QmpServer } from '../common/qmp/server.ts';
+import { socketFolder } from '../common/wire/private-file.ts';
 import { inspectTap, restoreTap, type TapSite } from './bridge.ts';
 import { controlCommands } from './control.ts';
 import { checkPrivileges } from './privileges.ts';
@@ -20,6 +21,9 @@ import { type ProxyState, TapProxy } from './tap-proxy.ts';
 
 /** As many network cards as a guest has PCI slots for, generously. */
 const TAPS_MAX = 16;
+
+/** For links, bridges, filters and buffers; to capture; to load the filters of its packet sockets. */
+const NEEDED: readonly Capability[] = ['NET_ADMIN', 'NET_RAW', 'BPF'];
 
 const SPEC: CommandSpec = {
   program: 'curling-proxy',
@@ -67,11 +71,13 @@ async function main(line: CommandLine): Promise<number> {
   const initial = stateOf(line.values.initial);
   const bufferMib = wholeNumber('buffer-mib', line.values['buffer-mib'], 4 * names.length, 4096);
   const level = logLevel(line.values['log-level']);
+  const warning = await keepOnly(NEEDED);
   checkPrivileges();
   const sites: TapSite[] = [];
   for (const name of names) sites.push(await inspectTap(name, bridge));
   if (line.values.restore) return restore(sites);
   const log = createLogger(SPEC.program, level);
+  if (warning) log.warn(warning);
   const control = String(line.values.control ?? `/run/curling/proxy-${names[0]}.sock`);
   return serve(sites, control, { initial, bufferBytes: bufferMib * 2 ** 20 }, log);
 }
@@ -114,7 +120,8 @@ async function serve(
     program: SPEC.program,
     commands: controlCommands(() => starting),
   });
-  fs.mkdirSync(path.dirname(control), { recursive: true, mode: 0o700 });
+  const open = socketFolder(path.dirname(control));
+  if (open) log.warn(open);
   // The socket comes first: when another proxy serves it, nothing has been touched.
   await server.listen(control);
   try {

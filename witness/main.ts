@@ -4,11 +4,13 @@
  * each other.
  */
 import { rm } from 'node:fs/promises';
+import { type Capability, keepOnly } from '../common/capabilities.ts';
 import { CurlingError } from '../common/errors.ts';
 import { createLogger, logLevel } from '../common/log.ts';
 import { type CommandLine, type CommandSpec, requiredText, tcpAddress } from '../common/options.ts';
 import { runProgram, untilTerminated } from '../common/program.ts';
 import { testStopFrom } from '../common/test-stop.ts';
+import { WIRE_OPTIONS, wireCredentials } from '../common/wire/credentials.ts';
 import { ETCD_OPTIONS, etcdConfig } from '../coordinator/arbitration/etcd-options.ts';
 import { sabotageFrom } from '../coordinator/sabotage.ts';
 import { sabotagedTransition } from '../coordinator/sabotage-register.ts';
@@ -28,6 +30,7 @@ const SPEC: CommandSpec = {
       help: 'serve the hosts at this TCP address',
     },
     store: { type: 'string', value: 'FILE', help: 'the file that holds the registers' },
+    ...WIRE_OPTIONS,
     yes: { type: 'boolean', help: "forget: do not ask for the virtual machine's name" },
     'log-level': {
       type: 'string',
@@ -70,13 +73,18 @@ async function main(line: CommandLine): Promise<number> {
 
 async function serve(line: CommandLine, file: string): Promise<number> {
   const address = tcpAddress('listen', requiredText('listen', line.values.listen));
-  const log = createLogger('curling-witness', logLevel(line.values['log-level']));
+  const credentials = wireCredentials(line.values, { addresses: [['listen', address]] });
+  const level = logLevel(line.values['log-level']);
+  const needed: Capability[] = address.port < 1024 ? ['NET_BIND_SERVICE'] : [];
+  const warning = await keepOnly(needed);
+  const log = createLogger('curling-witness', level);
+  if (warning) log.warn(warning);
   const sabotage = sabotageFrom(process.env, 'witness');
   if (sabotage)
     log.fatal(`this process is sabotaged for a test: ${sabotage}; nothing is protected`);
   if (sabotage === 'witness-forgets') await rm(file).then(() => initStore(file));
   const store = await WitnessStore.open(file, { transition: sabotagedTransition(sabotage) });
-  const server = witnessServer(store, testStopFrom(process.env));
+  const server = witnessServer(store, { credentials, log }, testStopFrom(process.env));
   try {
     await server.listen(address);
     const { tornBytesCut } = store.counters;

@@ -3,8 +3,9 @@
  * disk when it leaves.
  */
 import type { JsonObject } from '../common/qmp/messages.ts';
-import { QmpServer } from '../common/qmp/server.ts';
+import { QmpServer, type QmpServerOptions, type ServerClient } from '../common/qmp/server.ts';
 import type { StopAt } from '../common/test-stop.ts';
+import { checkPeer } from '../common/wire/peer.ts';
 import { createRequest } from '../coordinator/arbitration/host-start.ts';
 import type { Register, SwapRequest } from '../coordinator/arbitration/register.ts';
 import {
@@ -20,18 +21,35 @@ const REQUEST_BYTES_MAX = 4096;
 const CLIENTS_MAX = 2_100;
 
 /**
- * The server for a store; the caller listens and closes.
+ * The server for a store; the caller listens and closes. Only a host itself may ask for what gives
+ * it the machine: a request of another one is CURLING_IDENTITY. Every host that has authenticated
+ * may read.
  *
  *   read {vm}                                        {register}; null when it is absent
  *   create {vm, primary}                             {swapped, register}
  *   swap {vm, generation, transition, by, backup?}   {swapped, register}: as it is now
  *   query-store                                      {store}
- *   query-status                                     {store, vms, bytes, counters, server}
+ *   query-status                                     {store, vms, bytes, counters, server, wire}
  *
  * With an absent register comes `generation`: the one in which it was forgotten, or 0.
  */
-export function witnessServer(store: WitnessStore, stopAt: StopAt = () => {}): QmpServer {
+export function witnessServer(
+  store: WitnessStore,
+  wire: Pick<QmpServerOptions, 'credentials' | 'log'> = {},
+  stopAt: StopAt = () => {},
+): QmpServer {
+  let identitiesRefused = 0;
+  const swapAs = (client: ServerClient, request: SwapRequest) => {
+    try {
+      checkPeer(client.peer, request.by.host, 'the request');
+    } catch (error) {
+      identitiesRefused++;
+      throw error;
+    }
+    return swap(store, request, stopAt);
+  };
   const server: QmpServer = new QmpServer({
+    ...wire,
     program: 'curling-witness',
     clientsMax: CLIENTS_MAX,
     lineBytesMax: REQUEST_BYTES_MAX,
@@ -39,13 +57,12 @@ export function witnessServer(store: WitnessStore, stopAt: StopAt = () => {}): Q
     pendingMax: 8,
     commands: {
       read: (args: JsonObject) => read(store, parseName('vm', args.vm)),
-      create: (args: JsonObject) =>
-        swap(
-          store,
+      create: (args, client) =>
+        swapAs(
+          client,
           createRequest(parseName('vm', args.vm), parseOwner('primary', args.primary)),
-          stopAt,
         ),
-      swap: (args: JsonObject) => swap(store, parseSwapRequest(args), stopAt),
+      swap: (args, client) => swapAs(client, parseSwapRequest(args)),
       'query-store': () => ({ store: store.id }),
       'query-status': () => ({
         store: store.id,
@@ -53,6 +70,7 @@ export function witnessServer(store: WitnessStore, stopAt: StopAt = () => {}): Q
         bytes: store.bytes,
         counters: store.counters,
         server: server.counters,
+        wire: { ...server.wireCounters, identitiesRefused },
       }),
     },
   });

@@ -1,15 +1,17 @@
 /** A client of QEMU's monitor and of curling's own control sockets, which speak the same shape. */
 import { EventEmitter } from 'node:events';
-import net from 'node:net';
+import type net from 'node:net';
 import { CurlingError, ERROR_CODES, type ErrorCode, messageOf } from '../errors.ts';
-import type { TcpAddress } from '../options.ts';
 import { shown } from '../shown.ts';
+import { describeAddress, type SocketAddress } from '../socket-address.ts';
+import { connectWire } from '../wire/client.ts';
+import type { Credentials } from '../wire/credentials.ts';
 import { LineSplitter } from './lines.ts';
 import { isObject, type JsonObject, type QmpEvent } from './messages.ts';
 
-export type QmpAddress = string | TcpAddress;
-
 export interface QmpClientOptions {
+  /** For a TCP address; undefined: plaintext. */
+  credentials?: Credentials | undefined;
   /** Milliseconds for connecting, greeting and negotiation together. Default 5,000. */
   connectTimeoutMs?: number;
   /** Milliseconds that a command may take unless `execute` says otherwise. Default 10,000. */
@@ -37,22 +39,21 @@ interface ClientEvents {
   close: [CurlingError];
 }
 
-/** The words for an address in a message. */
-export function describeAddress(address: QmpAddress): string {
-  return typeof address === 'string' ? address : `${address.host}:${address.port}`;
-}
-
 export class QmpClient extends EventEmitter<ClientEvents> {
   readonly #socket: net.Socket;
   readonly #where: string;
-  readonly #options: Required<QmpClientOptions>;
+  readonly #options: Required<Omit<QmpClientOptions, 'credentials'>>;
   readonly #splitter: LineSplitter;
   readonly #pending = new Map<number, Pending>();
   #onGreeting: ((greeting: JsonObject) => void) | undefined;
   #nextId = 1;
   #closed: CurlingError | undefined;
 
-  private constructor(socket: net.Socket, where: string, options: Required<QmpClientOptions>) {
+  private constructor(
+    socket: net.Socket,
+    where: string,
+    options: Required<Omit<QmpClientOptions, 'credentials'>>,
+  ) {
     super();
     this.#socket = socket;
     this.#where = where;
@@ -67,22 +68,23 @@ export class QmpClient extends EventEmitter<ClientEvents> {
 
   /**
    * Connects, waits for the greeting and negotiates capabilities.
-   * @throws CurlingError CURLING_CONNECT when nothing listens there, CURLING_TIMEOUT when it does not greet,
-   *   CURLING_MESSAGE when it speaks something else.
+   * @throws CurlingError CURLING_CONNECT when nothing listens there, CURLING_TLS when one end does not accept the other,
+   *   CURLING_TIMEOUT when it does not greet, CURLING_MESSAGE when it speaks something else.
    */
-  static async connect(address: QmpAddress, options: QmpClientOptions = {}): Promise<QmpClient> {
+  static async connect(address: SocketAddress, options: QmpClientOptions = {}): Promise<QmpClient> {
     const where = describeAddress(address);
+    const { credentials, ...rest } = options;
     const full = {
       connectTimeoutMs: 5_000,
       commandTimeoutMs: 10_000,
       lineBytesMax: 16 << 20,
       pendingMax: 64,
-      ...options,
+      ...rest,
     };
-    const socket =
-      typeof address === 'string'
-        ? net.connect({ path: address })
-        : net.connect({ ...address, noDelay: true });
+    const socket = connectWire(address, credentials, {
+      ready: () => {},
+      failed: error => client.#end(error.message, error, error.code),
+    });
     const client = new QmpClient(socket, where, full);
     try {
       await client.#greeted(full.connectTimeoutMs);
@@ -161,7 +163,8 @@ export class QmpClient extends EventEmitter<ClientEvents> {
       };
       this.once('close', error => {
         clearTimeout(timer);
-        if (error.code === 'CURLING_MESSAGE') return reject(error);
+        const own: ErrorCode[] = ['CURLING_MESSAGE', 'CURLING_CONNECT', 'CURLING_TLS'];
+        if (own.includes(error.code)) return reject(error);
         const text = `cannot connect to ${this.#where}: ${error.message}`;
         reject(new CurlingError('CURLING_CONNECT', text, { cause: error }));
       });

@@ -8,9 +8,13 @@
 import fs from 'node:fs';
 import net from 'node:net';
 import { asCurlingError, CurlingError } from '../errors.ts';
+import type { Logger } from '../log.ts';
 import { jsonOf } from '../shown.ts';
+import type { SocketAddress } from '../socket-address.ts';
 import { VERSION } from '../version.ts';
-import { describeAddress, type QmpAddress } from './client.ts';
+import type { Credentials } from '../wire/credentials.ts';
+import type { Peer } from '../wire/peer.ts';
+import { WireServer } from '../wire/server.ts';
 import { LineSplitter, LineTooLong } from './lines.ts';
 import { type ErrorClass, eventMessage, isObject, type JsonObject } from './messages.ts';
 
@@ -28,11 +32,16 @@ export interface QmpServerOptions {
   lineBytesMax?: number;
   unsentBytesMax?: number;
   pendingMax?: number;
+  /** For a TCP address; undefined: plaintext. */
+  credentials?: Credentials | undefined;
+  /** Told of clients that fail to authenticate. */
+  log?: Logger;
 }
 
 /** One connection, as command handlers see it. */
 export interface ServerClient {
   readonly id: number;
+  readonly peer: Peer;
 }
 
 class Client implements ServerClient {
@@ -44,10 +53,12 @@ class Client implements ServerClient {
 
   readonly id: number;
   readonly socket: net.Socket;
+  readonly peer: Peer;
 
-  constructor(id: number, socket: net.Socket, lineBytesMax: number) {
+  constructor(id: number, socket: net.Socket, peer: Peer, lineBytesMax: number) {
     this.id = id;
     this.socket = socket;
+    this.peer = peer;
     this.splitter = new LineSplitter(lineBytesMax);
   }
 }
@@ -60,12 +71,11 @@ export class QmpServer {
     malformed: 0,
     linesTooLong: 0,
     slowClientsClosed: 0,
-    acceptErrors: 0,
     commands: 0,
   };
-  readonly #options: Required<QmpServerOptions>;
+  readonly #options: Required<Omit<QmpServerOptions, 'credentials' | 'log'>>;
   readonly #clients = new Set<Client>();
-  readonly #server: net.Server;
+  readonly #wire: WireServer;
   #path: string | undefined;
   #nextId = 1;
 
@@ -77,7 +87,15 @@ export class QmpServer {
       pendingMax: 16,
       ...options,
     };
-    this.#server = net.createServer({ noDelay: true }, socket => this.#accept(socket));
+    const { credentials, log } = options;
+    this.#wire = new WireServer({
+      credentials,
+      log,
+      connection: (socket, peer, established) => {
+        established();
+        this.#accept(socket, peer);
+      },
+    });
   }
 
   /**
@@ -85,29 +103,20 @@ export class QmpServer {
    * replaced.
    * @throws CurlingError CURLING_SOCKET_IN_USE when another process serves it.
    */
-  async listen(address: QmpAddress): Promise<void> {
+  async listen(address: SocketAddress): Promise<void> {
     if (typeof address === 'string') await removeStaleSocket(address);
-    await new Promise<void>((resolve, reject) => {
-      this.#server.once('error', error => reject(listenError(address, error)));
-      const listening = () => {
-        this.#server.removeAllListeners('error');
-        // Too many open files: whoever wanted to connect is not let in, and nothing else happens.
-        this.#server.on('error', () => this.counters.acceptErrors++);
-        resolve();
-      };
-      if (typeof address === 'string') this.#server.listen({ path: address }, listening);
-      else this.#server.listen({ ...address }, listening);
-    });
-    if (typeof address === 'string') {
-      this.#path = address;
-      fs.chmodSync(address, 0o600);
-    }
+    await this.#wire.listen(address);
+    if (typeof address === 'string') this.#path = address;
+  }
+
+  /** What happened before connections became clients. */
+  get wireCounters(): WireServer['counters'] {
+    return this.#wire.counters;
   }
 
   /** The port that a TCP server listens on. */
   get port(): number {
-    const address = this.#server.address();
-    return typeof address === 'object' && address ? address.port : 0;
+    return this.#wire.port;
   }
 
   /** Sends an event to every client that has negotiated. */
@@ -118,19 +127,18 @@ export class QmpServer {
 
   /** Stops listening, ends all connections and removes the unix socket. */
   async close(): Promise<void> {
-    for (const client of this.#clients) client.socket.destroy();
-    await new Promise<void>(resolve => this.#server.close(() => resolve()));
+    await this.#wire.close();
     if (this.#path) fs.rmSync(this.#path, { force: true });
   }
 
-  #accept(socket: net.Socket): void {
+  #accept(socket: net.Socket, peer: Peer): void {
     this.counters.connections++;
     if (this.#clients.size >= this.#options.clientsMax) {
       this.counters.refused++;
       socket.destroy();
       return;
     }
-    const client = new Client(this.#nextId++, socket, this.#options.lineBytesMax);
+    const client = new Client(this.#nextId++, socket, peer, this.#options.lineBytesMax);
     this.#clients.add(client);
     socket.on('error', () => socket.destroy());
     socket.on('close', () => this.#clients.delete(client));
@@ -285,22 +293,6 @@ export class QmpServer {
 
 function idOf(id: unknown): JsonObject {
   return id === undefined ? {} : { id };
-}
-
-function listenError(address: QmpAddress, error: NodeJS.ErrnoException): CurlingError {
-  const where = describeAddress(address);
-  if (error.code === 'EADDRINUSE') {
-    return new CurlingError(
-      'CURLING_SOCKET_IN_USE',
-      `${where} is served by another process; end it or choose another`,
-      {
-        cause: error,
-      },
-    );
-  }
-  return new CurlingError('CURLING_CONNECT', `cannot listen on ${where}: ${error.message}`, {
-    cause: error,
-  });
 }
 
 /** Removes a unix socket whose server is gone; throws when somebody answers there. */

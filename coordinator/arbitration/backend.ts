@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import type { CurlingError } from '../../common/errors.ts';
 import type { TcpAddress } from '../../common/options.ts';
+import type { Credentials } from '../../common/wire/credentials.ts';
 import type { EtcdConfig } from './etcd-options.ts';
 import { EtcdRegister } from './etcd-register.ts';
 import type { RegisterBackend } from './register.ts';
@@ -29,12 +30,15 @@ export interface RegisterConfig {
   readonly etcd: EtcdConfig | undefined;
   /** The store that must be found there; undefined accepts the first one seen. */
   readonly witnessStore: string | undefined;
+  /** What proves this host to a witness; undefined: plaintext. etcd has its own. */
+  readonly credentials?: Credentials | undefined;
 }
 
 /** Opens the register that is configured; it is reached when it is asked. */
-export function openRegister({ witness, etcd, witnessStore }: RegisterConfig): RegisterSource {
+export function openRegister(config: RegisterConfig): RegisterSource {
+  const { witness, etcd, witnessStore, credentials } = config;
   const options = witnessStore === undefined ? {} : { store: witnessStore };
   if (etcd) return new EtcdRegister(etcd, options);
   assert(witness, 'a register is configured');
-  return new WitnessClient(witness, options);
+  return new WitnessClient(witness, { ...options, credentials });
 }

@@ -9,10 +9,11 @@
  * may be believed. A register that the operator had forgotten is absent, and its generation is told
  * with that.
  */
-import { CurlingError, messageOf } from '../../common/errors.ts';
+import { CurlingError, type ErrorCode, messageOf } from '../../common/errors.ts';
 import type { TcpAddress } from '../../common/options.ts';
 import { QmpClient } from '../../common/qmp/client.ts';
 import { isObject, type JsonObject } from '../../common/qmp/messages.ts';
+import type { Credentials } from '../../common/wire/credentials.ts';
 import type { Register, RegisterBackend, SwapRequest, SwapResult } from './register.ts';
 import { parseGeneration, parseIdentity, parseRegister } from './register-json.ts';
 import { StoreMemory } from './store-memory.ts';
@@ -20,6 +21,8 @@ import { StoreMemory } from './store-memory.ts';
 export interface WitnessClientOptions {
   /** The store id that must be found there; by default whatever is found first. */
   store?: string;
+  /** Undefined: plaintext. */
+  credentials?: Credentials | undefined;
   /** Milliseconds for one request, waiting for a connection included. Default 1,000. */
   requestTimeoutMs?: number;
   /**
@@ -34,6 +37,15 @@ export interface WitnessClientOptions {
 const ANSWER_BYTES_MAX = 64 << 10;
 const PENDING_MAX = 8;
 
+/** Errors that say more than that the witness did not answer. */
+const TOLD_AS_IT_IS: readonly ErrorCode[] = [
+  'CURLING_WITNESS_STORE',
+  'CURLING_WITNESS_UNREACHABLE',
+  'CURLING_REGISTER',
+  'CURLING_IDENTITY',
+  'CURLING_BUSY',
+];
+
 interface Waiter {
   resolve(client: QmpClient): void;
   reject(error: CurlingError): void;
@@ -43,7 +55,8 @@ interface Waiter {
 export class WitnessClient implements RegisterBackend {
   readonly counters = { requests: 0, failures: 0, connections: 0, connectFailures: 0 };
   readonly #address: TcpAddress;
-  readonly #options: Required<Omit<WitnessClientOptions, 'store'>>;
+  readonly #options: Required<Omit<WitnessClientOptions, 'store' | 'credentials'>>;
+  readonly #credentials: Credentials | undefined;
   readonly #memory: StoreMemory;
   #client: QmpClient | undefined;
   readonly #waiting = new Set<Waiter>();
@@ -54,8 +67,9 @@ export class WitnessClient implements RegisterBackend {
 
   /** Begins to connect at once. */
   constructor(address: TcpAddress, options: WitnessClientOptions = {}) {
-    const { store, ...rest } = options;
+    const { store, credentials, ...rest } = options;
     this.#address = address;
+    this.#credentials = credentials;
     this.#memory = new StoreMemory(`the witness at ${address.host}:${address.port}`, store);
     this.#options = { requestTimeoutMs: 1_000, backOffMs: 50, backOffMsMax: 250, ...rest };
     this.#pauseMs = this.#options.backOffMs;
@@ -158,6 +172,7 @@ export class WitnessClient implements RegisterBackend {
   async #open(): Promise<QmpClient> {
     const timeoutMs = this.#options.requestTimeoutMs;
     const client = await QmpClient.connect(this.#address, {
+      credentials: this.#credentials,
       connectTimeoutMs: timeoutMs,
       commandTimeoutMs: timeoutMs,
       lineBytesMax: ANSWER_BYTES_MAX,
@@ -209,12 +224,7 @@ export class WitnessClient implements RegisterBackend {
   }
 
   #explain(command: string, error: unknown): CurlingError {
-    const own = ['CURLING_WITNESS_STORE', 'CURLING_WITNESS_UNREACHABLE', 'CURLING_REGISTER'];
-    if (
-      error instanceof CurlingError &&
-      (own.includes(error.code) || error.code === 'CURLING_BUSY')
-    )
-      return error;
+    if (error instanceof CurlingError && TOLD_AS_IT_IS.includes(error.code)) return error;
     const { host, port } = this.#address;
     const text = `the witness at ${host}:${port} did not answer ${command}: ${messageOf(error)}`;
     return new CurlingError('CURLING_WITNESS_UNREACHABLE', text, { cause: error });

@@ -1,13 +1,17 @@
 /** Connects a primary to its backup. */
-import net from 'node:net';
 import { type Clock, monotonicClock } from '../../common/clock.ts';
-import { CurlingError } from '../../common/errors.ts';
+import { asCurlingError, CurlingError } from '../../common/errors.ts';
 import type { TcpAddress } from '../../common/options.ts';
+import { connectWire } from '../../common/wire/client.ts';
+import type { Credentials } from '../../common/wire/credentials.ts';
+import { checkPeer, type Peer, UNPROVEN } from '../../common/wire/peer.ts';
 import { type SenderHandlers, type SenderOptions, SenderSession } from './sender.ts';
 import { BEAT_MS, drive, SocketLink } from './transport.ts';
 
 export interface DialOptions extends SenderOptions {
   address: TcpAddress;
+  /** Undefined: plaintext. */
+  credentials?: Credentials | undefined;
   /** For connecting, and then for the backup's answer to HELLO. Default 10,000. */
   timeoutMs?: number;
   /** Default 50. */
@@ -17,32 +21,43 @@ export interface DialOptions extends SenderOptions {
 
 /**
  * Begins to connect and returns the session, still greeting. What fails is told to
- * `handlers.closed`: CURLING_CONNECT when nobody listens, CURLING_TIMEOUT when nobody answers.
+ * `handlers.closed`: CURLING_CONNECT when nobody listens, CURLING_TLS when one end does not accept
+ * the other, CURLING_TIMEOUT when nobody answers, CURLING_IDENTITY when who answers says that it is
+ * another host than it has proven.
  */
 export function dialBackup(options: DialOptions, handlers: SenderHandlers): SenderSession {
-  const { address, timeoutMs = 10_000, clock = monotonicClock } = options;
-  const where = `${address.host}:${address.port}`;
-  const socket = net.connect({ ...address, noDelay: true });
-  let connected = false;
-  const session = new SenderSession(options, new SocketLink(socket), handlers);
+  const { address, credentials, timeoutMs = 10_000, clock = monotonicClock } = options;
+  const called = `the backup at ${address.host}:${address.port}`;
+  let peer: Peer = UNPROVEN;
   const late = () => {
     if (session.state !== 'greeting') return;
-    const text = `the backup at ${where} did not answer within ${timeoutMs} ms`;
+    const text = `${called} did not answer within ${timeoutMs} ms`;
     session.channel.destroy(new CurlingError('CURLING_TIMEOUT', text));
   };
   let timer = setTimeout(late, timeoutMs);
-  socket.on('connect', () => {
-    connected = true;
-    clearTimeout(timer);
-    timer = setTimeout(late, timeoutMs);
-    session.start();
-  });
-  socket.on('error', (error: NodeJS.ErrnoException) => {
-    if (connected) return;
-    const text = `cannot connect to the backup at ${where}: ${error.code ?? error.message}`;
-    session.channel.destroy(new CurlingError('CURLING_CONNECT', text, { cause: error }));
-  });
+  const answers = {
+    ready: (proven: Peer) => {
+      peer = proven;
+      clearTimeout(timer);
+      timer = setTimeout(late, timeoutMs);
+      const beats = () => session.state === 'ready';
+      drive(socket, session.channel, clock, options.beatMs ?? BEAT_MS, beats);
+      session.start();
+    },
+    failed: (error: CurlingError) => session.channel.destroy(error),
+  };
+  const socket = connectWire(address, credentials, answers, called);
   socket.on('close', () => clearTimeout(timer));
-  drive(socket, session.channel, clock, options.beatMs ?? BEAT_MS, () => session.state === 'ready');
+  const session = new SenderSession(options, new SocketLink(socket), {
+    ...handlers,
+    welcome: welcome => {
+      try {
+        checkPeer(peer, welcome.host, 'WELCOME');
+      } catch (error) {
+        return session.channel.fail(asCurlingError(error));
+      }
+      handlers.welcome(welcome);
+    },
+  });
   return session;
 }

@@ -1,12 +1,16 @@
 /**
- * Waits for a primary, for one VM. Bounds, all counted: connections that have not been admitted
- * (one more is closed at once), the time until HELLO comes, and one admitted primary (a second one
- * is refused with CURLING_REPLICATION_REFUSED).
+ * Waits for a primary, for one VM. Bounds, all counted: connections that have not said HELLO, those
+ * in the handshake included (one more is closed at once), the time for the handshake and that until
+ * HELLO comes, and one admitted primary (a second one is refused with CURLING_REPLICATION_REFUSED).
  */
-import net from 'node:net';
+import type net from 'node:net';
 import { type Clock, monotonicClock } from '../../common/clock.ts';
 import { CurlingError, type ErrorCode } from '../../common/errors.ts';
+import type { Logger } from '../../common/log.ts';
 import type { TcpAddress } from '../../common/options.ts';
+import type { Credentials } from '../../common/wire/credentials.ts';
+import { checkPeer, type Peer } from '../../common/wire/peer.ts';
+import { WireServer } from '../../common/wire/server.ts';
 import { type ReceiverHandlers, ReceiverSession } from './receiver.ts';
 import type { CheckpointSink } from './sink.ts';
 import { BEAT_MS, drive, SocketLink } from './transport.ts';
@@ -26,70 +30,68 @@ export interface ListenerOptions {
   sink: () => CheckpointSink;
   /** Default 8. */
   halfOpenMax?: number;
-  /** Until HELLO is there. Default 5000. */
+  /** For the handshake, and then until HELLO is there. Default 5000. */
   handshakeMs?: number;
+  /** Undefined: plaintext. */
+  credentials?: Credentials | undefined;
+  /** Told of connections that fail to authenticate. */
+  log?: Logger | undefined;
   /** Default 50. */
   beatMs?: number;
   clock?: Clock;
 }
 
+type Options = Required<Omit<ListenerOptions, 'credentials' | 'log' | 'halfOpenMax'>>;
+
 export class BackupListener {
-  /**
-   * What came in, since the start. `failed` counts connections by the code with which they ended.
-   */
-  readonly counters = {
-    connections: 0,
-    halfOpenRefused: 0,
-    handshakeTimeouts: 0,
+  readonly #counters = {
+    helloTimeouts: 0,
     secondRefused: 0,
-    acceptErrors: 0,
     admitted: 0,
     failed: {} as Partial<Record<ErrorCode, number>>,
   };
-  readonly #options: Required<ListenerOptions>;
+  readonly #options: Options;
   readonly #handlers: ListenerHandlers;
-  readonly #server: net.Server;
-  readonly #sockets = new Set<net.Socket>();
-  #halfOpen = 0;
+  readonly #wire: WireServer;
   #session: ReceiverSession | undefined;
 
   constructor(options: ListenerOptions, handlers: ListenerHandlers) {
-    this.#options = {
-      halfOpenMax: 8,
-      handshakeMs: 5000,
-      beatMs: BEAT_MS,
-      clock: monotonicClock,
-      ...options,
-    };
+    const { credentials, log, halfOpenMax = 8, ...rest } = options;
+    this.#options = { handshakeMs: 5000, beatMs: BEAT_MS, clock: monotonicClock, ...rest };
     this.#handlers = handlers;
-    this.#server = net.createServer({ noDelay: true }, socket => this.#accept(socket));
+    this.#wire = new WireServer({
+      credentials,
+      log,
+      halfOpenMax,
+      handshakeMs: this.#options.handshakeMs,
+      connection: (socket, peer, established) => this.#accept(socket, peer, established),
+    });
+  }
+
+  /**
+   * What came in, since the start. `failed` counts connections by the code with which they ended,
+   * `handshakesFailed` those before by their cause; `handshakeTimeouts` counts both kinds of time.
+   */
+  get counters() {
+    const { connections, halfOpenRefused, handshakeTimeouts, handshakesFailed } =
+      this.#wire.counters;
+    const { helloTimeouts, ...own } = this.#counters;
+    const timeouts = handshakeTimeouts + helloTimeouts;
+    const wire = { connections, halfOpenRefused, handshakesFailed, handshakeTimeouts: timeouts };
+    return { ...wire, ...own };
   }
 
   /**
    * @throws CurlingError CURLING_SOCKET_IN_USE, or CURLING_CONNECT when the address cannot be
    * listened on.
    */
-  async listen(address: TcpAddress): Promise<void> {
-    await new Promise<void>((resolve, reject) => {
-      this.#server.once('error', (error: NodeJS.ErrnoException) => {
-        const used = error.code === 'EADDRINUSE';
-        const text = `cannot listen on ${address.host}:${address.port}: ${error.code}`;
-        const code = used ? 'CURLING_SOCKET_IN_USE' : 'CURLING_CONNECT';
-        reject(new CurlingError(code, text, { cause: error }));
-      });
-      this.#server.listen({ ...address }, () => {
-        this.#server.removeAllListeners('error');
-        // Too many open files: whoever wanted to connect is not let in, and nothing else happens.
-        this.#server.on('error', () => this.counters.acceptErrors++);
-        resolve();
-      });
-    });
+  listen(address: TcpAddress): Promise<void> {
+    return this.#wire.listen(address);
   }
 
   /** The port that is listened on. */
   get port(): number {
-    const address = this.#server.address();
-    return typeof address === 'object' && address ? address.port : 0;
+    return this.#wire.port;
   }
 
   /** The session of the admitted primary, or of the one that is being decided on. */
@@ -98,32 +100,17 @@ export class BackupListener {
   }
 
   /** Stops listening and ends all connections at once. */
-  async close(): Promise<void> {
-    for (const socket of this.#sockets) socket.destroy();
-    await new Promise<void>(resolve => this.#server.close(() => resolve()));
+  close(): Promise<void> {
+    return this.#wire.close();
   }
 
-  #accept(socket: net.Socket): void {
-    this.counters.connections++;
-    if (this.#halfOpen >= this.#options.halfOpenMax) {
-      this.counters.halfOpenRefused++;
-      socket.destroy();
-      return;
-    }
+  #accept(socket: net.Socket, peer: Peer, established: () => void): void {
     const { vm, host, incarnation, sink, handshakeMs, clock, beatMs } = this.#options;
-    this.#halfOpen++;
-    this.#sockets.add(socket);
     const timer = setTimeout(() => {
-      this.counters.handshakeTimeouts++;
+      this.#counters.helloTimeouts++;
       const text = `no HELLO within ${handshakeMs} ms`;
       session.channel.destroy(new CurlingError('CURLING_TIMEOUT', text));
     }, handshakeMs);
-    let half = true;
-    const leaveHalfOpen = () => {
-      if (half) this.#halfOpen--;
-      half = false;
-      clearTimeout(timer);
-    };
     const session: ReceiverSession = new ReceiverSession(
       { vm, host, incarnation: incarnation() },
       sink(),
@@ -131,8 +118,9 @@ export class BackupListener {
       {
         ...forward(this.#handlers),
         hello: hello => {
-          leaveHalfOpen();
-          return this.#admit(session, hello);
+          clearTimeout(timer);
+          established();
+          return this.#admit(session, peer, hello);
         },
         heard: nowMs => {
           if (this.#session === session) this.#handlers.heard(nowMs);
@@ -140,10 +128,7 @@ export class BackupListener {
         closed: error => this.#ended(session, error),
       },
     );
-    socket.on('close', () => {
-      leaveHalfOpen();
-      this.#sockets.delete(socket);
-    });
+    socket.on('close', () => clearTimeout(timer));
     drive(socket, session.channel, clock, beatMs, () => session.state === 'admitted');
   }
 
@@ -151,19 +136,21 @@ export class BackupListener {
    * Takes the one place before the integrator decides, so that two primaries are never decided on
    * at once.
    */
-  async #admit(session: ReceiverSession, hello: Hello): Promise<void> {
+  async #admit(session: ReceiverSession, peer: Peer, hello: Hello): Promise<void> {
+    checkPeer(peer, hello.host, 'HELLO');
     if (this.#session) {
-      this.counters.secondRefused++;
+      this.#counters.secondRefused++;
       const text = `host ${this.#session.hello?.host} is this backup's primary already`;
       throw new CurlingError('CURLING_REPLICATION_REFUSED', text);
     }
     this.#session = session;
     await this.#handlers.hello(hello);
-    this.counters.admitted++;
+    this.#counters.admitted++;
   }
 
   #ended(session: ReceiverSession, error: CurlingError | undefined): void {
-    if (error) this.counters.failed[error.code] = (this.counters.failed[error.code] ?? 0) + 1;
+    const { failed } = this.#counters;
+    if (error) failed[error.code] = (failed[error.code] ?? 0) + 1;
     if (this.#session !== session) return;
     this.#session = undefined;
     this.#handlers.closed(error);

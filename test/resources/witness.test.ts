@@ -118,7 +118,7 @@ test('a witness without descriptors lets nobody in, answers those who are, and g
   more();
   const late = await QmpClient.connect(address);
   t.teardown(() => late.close());
-  const status = (await late.execute('query-status')) as { server: { acceptErrors: number } };
-  t.log(`${status.server.acceptErrors} times it could not accept`);
+  const status = (await late.execute('query-status')) as { wire: { acceptErrors: number } };
+  t.log(`${status.wire.acceptErrors} times it could not accept`);
   t.true(fs.existsSync(file));
 });
