@@ -85,7 +85,7 @@ export class SimBackup {
           host.qemu = standby;
         });
         this.#endSession('this host has taken over');
-        this.store = this.#newStore();
+        this.#replaceStore();
         done(standby);
       });
     });
@@ -93,7 +93,7 @@ export class SimBackup {
 
   drop(): void {
     this.#endSession('this backup gave up its copy');
-    this.store = this.#newStore();
+    this.#replaceStore();
     this.#keeper.end();
   }
 
@@ -120,6 +120,11 @@ export class SimBackup {
         standby.process.read(() => standby.incoming(main, other, device, runs)),
       );
     });
+  }
+
+  #replaceStore(): void {
+    this.store.close();
+    this.store = this.#newStore();
   }
 
   #newStore(): SimStore {

@@ -112,6 +112,10 @@ export class SimHost {
     if (part === 'coordinator') this.startCoordinator();
   }
 
+  allowAll(): void {
+    for (const part of [...this.#heldDown]) this.allow(part);
+  }
+
   /** Pulls the plug. */
   crash(): void {
     this.#sim.network.up[this.index] = false;

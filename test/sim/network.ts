@@ -54,8 +54,19 @@ export class Network {
     if (this.#cuts[from]![to]!++ === 0) this.#cutAt[from]![to] = this.loop.now;
   }
 
+  /** Ends every cut. */
+  healAll(): void {
+    for (const [from, row] of this.#cuts.entries()) {
+      for (const to of row.keys()) {
+        row[to] = Math.min(1, row[to]!);
+        this.heal(from, to);
+      }
+    }
+  }
+
   heal(from: number, to: number): void {
-    if (--this.#cuts[from]![to]! > 0) return;
+    const row = this.#cuts[from]!;
+    if (row[to] === 0 || --row[to]! > 0) return;
     for (const stalled of [...this.#stalled]) {
       const mine = stalled.from === from && stalled.to === to;
       const reverse = stalled.from === to && stalled.to === from;

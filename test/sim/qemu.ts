@@ -80,6 +80,7 @@ export class SimQemu {
         this.#run();
         this.#tick();
         // It has something to say at once: a guest does not wait until somebody knows that it runs.
+        guest.step();
         this.#speak(guest);
         this.#hooks.running();
         this.process.effect(done);

@@ -75,7 +75,9 @@ export class SimStore implements CheckpointSink {
   }
 
   beginFull(frame: Frame, layout: GuestLayout): Promise<void> {
-    assert(!this.#ended && !this.#open, 'one checkpoint at a time');
+    // A connection from before this store was given up comes too late.
+    if (this.#ended) return eventually((_done, failed) => failed(storeError('it has ended')));
+    assert(!this.#open, 'one checkpoint at a time');
     this.abort();
     this.#held = undefined;
     const turn = this.#turn;
@@ -151,6 +153,12 @@ export class SimStore implements CheckpointSink {
     this.#ended = true;
     const other = this.#shadow!.otherBlocks().get(1)!;
     return { epoch: held.committed, device: held.device, main: this.main, other };
+  }
+
+  /** Nothing more is taken. */
+  close(): void {
+    this.abort();
+    this.#ended = true;
   }
 
   /** What the committed checkpoint holds, for the judge. */
