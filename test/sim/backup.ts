@@ -62,12 +62,12 @@ export class SimBackup {
   }
 
   /** Resumes the guest from the committed checkpoint. May be tried again. */
-  resume(epoch: number, done: (qemu: SimQemu | undefined) => void): void {
+  resume(epoch: number, done: (qemu: SimQemu | undefined, ran: boolean) => void): void {
     const { sim, process, host, state } = this.#life;
     const guest = this.store.finalize();
-    if (guest.epoch !== epoch && !sim.mutated) return done(undefined);
+    if (guest.epoch !== epoch && !sim.mutated) return done(undefined, false);
     this.#keeper.ready(standby => {
-      if (!standby) return done(undefined);
+      if (!standby) return done(undefined, false);
       // From here on it may be the guest: whoever starts after us must not end it as a standby.
       process.effect(() => {
         host.standby = undefined;
@@ -75,10 +75,10 @@ export class SimBackup {
       });
       sim.point('F5-loading', host);
       standby.owner = state().me;
-      this.#load(standby, guest, loaded => {
+      this.#load(standby, guest, (loaded, ran) => {
         if (!loaded) {
           this.#keeper.discard(standby);
-          return done(undefined);
+          return done(undefined, ran);
         }
         this.#keeper.release();
         process.effect(() => {
@@ -86,7 +86,7 @@ export class SimBackup {
         });
         this.#endSession('this host has taken over');
         this.#replaceStore();
-        done(standby);
+        done(standby, true);
       });
     });
   }
@@ -101,20 +101,27 @@ export class SimBackup {
   #load(
     standby: SimQemu,
     { main, other, device }: { main: Buffer; other: Buffer; device: Buffer },
-    done: (loaded: boolean) => void,
+    done: (loaded: boolean, ran: boolean) => void,
   ): void {
     const { process } = this.#life;
     let over = false;
+    let ran = false;
     const finish = (loaded: boolean) => {
       if (over) return;
       over = true;
       monitor.close();
-      done(loaded);
+      done(loaded, ran);
     };
     const monitor = new LocalConnection(process, standby.process, () => finish(false));
     process.timer(RESUME_TIMEOUT_MS, () => finish(false));
     const runs = () =>
-      monitor.tell(() => monitor.call(() => standby.running, (error, on) => finish(!error && on!)));
+      monitor.tell(() => {
+        ran = true;
+        monitor.call(
+          () => standby.running,
+          (error, on) => finish(!error && on!),
+        );
+      });
     process.effect(() => {
       process.loop.after(0.05, () =>
         standby.process.read(() => standby.incoming(main, other, device, runs)),
@@ -132,6 +139,7 @@ export class SimBackup {
     const store: SimStore = new SimStore({
       work: done => void process.timer(1, done),
       passed: (point, epoch) => {
+        if (point === 'aborted') return sim.reached('a checkpoint was given up half way');
         const incremental = state().name === 'BACK' || state().name === 'FROZ';
         if (point === 'committed' && process.alive) {
           const { identity, deviceState } = store;
@@ -292,4 +300,3 @@ export class SimBackup {
     this.#session?.bye(reason);
   }
 }
-

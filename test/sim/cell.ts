@@ -81,7 +81,9 @@ function settle(sim: Simulation, fault: FaultName): Outcome {
   const outcome = heard() === 0 ? 'primary' : 'backup';
   if (fault.startsWith('pause-forever')) return outcome;
   const protectedAgain = () =>
-    sim.hosts.some(({ coordinator }) => coordinator?.process.alive && coordinator.state?.name === 'PROT');
+    sim.hosts.some(
+      ({ coordinator }) => coordinator?.process.alive && coordinator.state?.name === 'PROT',
+    );
   if (!sim.run(healedAt + LIVENESS_MS, protectedAgain)) {
     throw new Violation('L1', 'the machine was not protected again');
   }

@@ -8,8 +8,8 @@ import { SimBackup } from './backup.ts';
 import { SimGate } from './gate.ts';
 import type { SimHost } from './host.ts';
 import { type Life, TIMES } from './life.ts';
-import { LocalConnection, type SimProcess, type SimTimer } from './process.ts';
 import { SimPrimary } from './primary.ts';
+import { LocalConnection, type SimProcess, type SimTimer } from './process.ts';
 import type { SimQemu } from './qemu.ts';
 import type { Simulation } from './simulation.ts';
 import { VM } from './witness.ts';
@@ -54,7 +54,11 @@ export class SimCoordinator {
     const qemu = identity?.guest && identity.guest === host.qemu ? host.qemu : undefined;
     const guest = qemu?.process.alive ? qemu : host.takeGuest();
     if (guest !== qemu || !guest) {
-      host.identity = { incarnation: this.#sim.identity(), guest: guest ?? null, unresolvedPair: null };
+      host.identity = {
+        incarnation: this.#sim.identity(),
+        guest: guest ?? null,
+        unresolvedPair: null,
+      };
     }
     if (!this.#gate.connect()) return this.#exit();
     if (!guest) return this.#status(undefined);
@@ -82,7 +86,11 @@ export class SimCoordinator {
   #status(guest: SimQemu | undefined): void {
     this.#gate.openEpoch((error, open) => {
       if (error) return this.#exit();
-      this.#ask(null, result => this.#begin(guest, open!, result.register), () => this.#exit());
+      this.#ask(
+        null,
+        result => this.#begin(guest, open!, result.register),
+        () => this.#exit(),
+      );
     });
   }
 
@@ -142,6 +150,10 @@ export class SimCoordinator {
     if (this.#sim.tracing) this.#recheck(before, event, drawn, step);
     this.state = step.state;
     const host = this.#host;
+    const late = event.type === 'swap-answered' && event.register;
+    if (late && before.name === 'FROZ' && step.state.name === 'JOIN') {
+      if (late.generation < before.generation) this.#sim.unpaired.add(before.me.incarnation);
+    }
     this.process.effect(() => this.#sim.moved(host, before, step.state));
     this.#performAll(step.actions, 0, () => {
       if (before.name !== this.#now.name) this.#changed(before);
@@ -297,11 +309,13 @@ export class SimCoordinator {
   #resume(epoch: number, done: () => void): void {
     this.#sim.point('F4-granted', this.#host);
     let resumed: SimQemu | undefined;
+    let hasRun = false;
     both(
       first => this.#gate.discard(() => this.#gate.open(first)),
       second =>
-        this.backup.resume(epoch, qemu => {
+        this.backup.resume(epoch, (qemu, ran) => {
           resumed = qemu;
+          hasRun = ran;
           second();
         }),
       () => {
@@ -312,8 +326,10 @@ export class SimCoordinator {
           this.process.effect(() => {
             if (identity) identity.guest = guest;
           });
-          this.#events.push({ type: 'resumed' });
-        } else this.#events.push({ type: 'guest-lost', reason: 'the guest was not resumed' });
+        }
+        // A guest that ran for a moment may have spoken: it was resumed, and lost after that.
+        if (hasRun) this.#events.push({ type: 'resumed' });
+        if (!resumed) this.#events.push({ type: 'guest-lost', reason: 'it was not resumed' });
         done();
       },
     );

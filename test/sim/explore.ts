@@ -1,8 +1,8 @@
 /** From a number to a scenario, and from a range of numbers to what was found. */
 import type { Mutation } from '../arbitration/sim/mutation.ts';
 import { Random } from '../arbitration/sim/random.ts';
-import { FAULTS } from './faults.ts';
 import { POINTS } from '../faults/points.ts';
+import { FAULTS } from './faults.ts';
 import { TIMES } from './life.ts';
 import { type PlannedStrike, runScenario, type Scenario } from './scenario.ts';
 import { Simulation, type SimulationOptions } from './simulation.ts';
@@ -20,7 +20,7 @@ export interface RunOptions {
 
 /** The longest time until everything is healed. */
 const HEAL_MS = 900;
-const PAIR_HEAL_MS = 2_600;
+const PAIR_HEAL_MS = 1_500;
 
 /** Runs one scenario. @throws Violation; `options.onSimulation` sees the simulation before. */
 export function runOne(options: RunOptions, onSimulation?: (sim: Simulation) => void): Simulation {
@@ -36,6 +36,7 @@ export function runOne(options: RunOptions, onSimulation?: (sim: Simulation) => 
   });
   onSimulation?.(sim);
   runScenario(sim, shape.scenario);
+  sim.reachedBy('a frame came to a connection that was over', sim.network.late);
   return sim;
 }
 
@@ -84,7 +85,7 @@ function pairShape(random: Random): Shape {
   }));
   const takeOverAtMs = strikes[0]!.point.startsWith('F') ? 120 : -1;
   // Both faults are over by then, had they come in time.
-  const healAtMs = random.pick([500, PAIR_HEAL_MS]);
+  const healAtMs = random.pick([300, 700, PAIR_HEAL_MS]);
   return { simulation: {}, scenario: { strikes, healAtMs, takeOverAtMs } };
 }
 

@@ -73,7 +73,11 @@ export class SimGate {
   }
 
   release(epoch: number): void {
-    if (this.#connection) this.#execute(proxy => proxy.release(epoch), () => {});
+    if (this.#connection)
+      this.#execute(
+        proxy => proxy.release(epoch),
+        () => {},
+      );
   }
 
   /** Looks whether the proxy is in the wanted state, and sets it right. */

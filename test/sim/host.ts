@@ -2,9 +2,9 @@
 import { SimCoordinator } from './coordinator.ts';
 import type { Identity } from './life.ts';
 import type { End } from './network.ts';
+import type { SimFrame } from './outside.ts';
 import { SimProcess } from './process.ts';
 import { SimProxy, type Tap } from './proxy.ts';
-import type { SimFrame } from './outside.ts';
 import type { SimQemu } from './qemu.ts';
 import type { Simulation } from './simulation.ts';
 

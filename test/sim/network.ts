@@ -4,8 +4,9 @@
  * order, so what an old connection carried may arrive after the new one's. A process that dies ends its connections; a
  * host that dies says nothing, and answers with a reset once it is up again.
  */
-import type { Random } from '../arbitration/sim/random.ts';
+
 import type { Link } from '../../coordinator/replication/link.ts';
+import type { Random } from '../arbitration/sim/random.ts';
 import type { Loop } from './loop.ts';
 import type { SimProcess } from './process.ts';
 
@@ -35,6 +36,8 @@ type Segment = { readonly at: number } & (
 export class Network {
   readonly loop: Loop;
   readonly up: boolean[];
+  /** Segments that came to a connection that was over at their end. */
+  late = 0;
   readonly #random: Random;
   readonly #options: NetworkOptions;
   readonly #cuts: number[][];
@@ -251,9 +254,11 @@ export class End implements Link {
     if (!this.process.alive) {
       // Nobody knows this connection any more.
       if (segment.kind === 'data' && this.peer) this.peer.#resetBy(this.node);
+      if (segment.kind === 'data') this.#network.late++;
       return;
     }
     this.process.read(() => {
+      if (this.#over && segment.kind === 'data') this.#network.late++;
       if (this.#over) return;
       if (segment.kind === 'data') this.#take(segment.bytes);
       else this.#finish(segment.kind === 'end' ? 'ended' : 'reset');

@@ -70,7 +70,9 @@ export class SimPrimary {
         }),
       );
     });
-    process.effect(() => process.loop.after(0.05, () => qemu.process.read(() => qemu.process.kill())));
+    process.effect(() =>
+      process.loop.after(0.05, () => qemu.process.read(() => qemu.process.kill())),
+    );
   }
 
   seek(): void {
@@ -116,7 +118,9 @@ export class SimPrimary {
 
   get #mayProtect(): boolean {
     const state = this.#life.state();
-    return !this.protection && !this.#link && state.name === 'SOLO' && state.running && !!this.#qemu;
+    return (
+      !this.protection && !this.#link && state.name === 'SOLO' && state.running && !!this.#qemu
+    );
   }
 
   #seekOnce(): void {
@@ -236,6 +240,8 @@ export class SimPrimary {
       else this.#later();
       return;
     }
+    // Nobody says this in production; a sabotaged build would listen.
+    if (this.#life.sim.mutated && state().name === 'SRES') dispatch({ type: 'give-up', reason });
     dispatch({ type: 'suspect-peer', reason, ...(incarnation ? { incarnation } : {}) });
   }
 

@@ -131,7 +131,9 @@ export class LocalConnection {
       this.#from.read(() => fail(new Error('the connection is closed')));
       return;
     }
-    this.#from.effect(() => loop.after(LOCAL_MS, () => this.#to.read(() => this.#carryOut(command, settle))));
+    this.#from.effect(() =>
+      loop.after(LOCAL_MS, () => this.#to.read(() => this.#carryOut(command, settle))),
+    );
     if (timeoutMs !== undefined) {
       timer = this.#from.timer(timeoutMs, () => {
         if (!this.#pending.has(fail)) return;

@@ -11,7 +11,7 @@ import type { LocalConnection, SimTimer } from './process.ts';
 import type { SimQemu } from './qemu.ts';
 
 const CHUNK_PAGES = 2;
-const POOL_BYTES = 4 * CHUNK_PAGES * 4096;
+const POOL_BYTES = 2 * CHUNK_PAGES * 4096;
 const INTERVAL_MAX_MS = 400;
 
 type Phase = 'copying' | 'held' | 'waiting' | 'active' | 'ended';
@@ -165,7 +165,8 @@ export class SimProtection {
     this.#colo.reply();
     this.#link.beginCheckpoint(this.takenEpoch);
     this.#point('E4-begin-sent');
-    if (this.takenEpoch === this.#first + 1) this.#life.sim.point('R7-first-epoch', this.#life.host);
+    if (this.takenEpoch === this.#first + 1)
+      this.#life.sim.point('R7-first-epoch', this.#life.host);
   }
 
   #onStopped(): void {

@@ -2,9 +2,10 @@
  * A QEMU: the guest with its vCPUs, COLO's end of the migration, and the way a standby becomes a guest. What it sends to
  * a coordinator arrives in order and a little later, and not at all once the session there is over.
  */
+
+import type { Owner } from '../../coordinator/arbitration/register.ts';
 import type { Random } from '../arbitration/sim/random.ts';
 import { Guest, type Ledger, type SentPage } from './guest.ts';
-import type { Owner } from '../../coordinator/arbitration/register.ts';
 import type { SimFrame } from './outside.ts';
 import { LOCAL_MS, type SimProcess } from './process.ts';
 
@@ -77,13 +78,14 @@ export class SimQemu {
       this.process.effect(() => {
         this.#hooks.resumes(guest, fault);
         this.guest = guest;
+        // RESUME is written to the monitor before the vCPUs run.
+        this.process.effect(done);
         this.#run();
         this.#tick();
         // It has something to say at once: a guest does not wait until somebody knows that it runs.
         guest.step();
         this.#speak(guest);
         this.#hooks.running();
-        this.process.effect(done);
       });
     });
   }

@@ -4,10 +4,10 @@
  *   node build/test/sim/replay.js --seed N [--pair] [--cell POINT,FAULT]
  */
 import { parseArgs } from 'node:util';
-import { FAULTS } from './faults.ts';
 import { POINTS } from '../faults/points.ts';
 import { judgeCell } from './cell.ts';
 import { runOne } from './explore.ts';
+import { FAULTS } from './faults.ts';
 import { Simulation } from './simulation.ts';
 
 const { values } = parseArgs({

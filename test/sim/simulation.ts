@@ -54,6 +54,8 @@ export class Simulation {
   onPoint: PointListener = () => {};
   /** The newest time at which a frame left each host, and the frames that left it. */
   readonly spokeAt: number[] = [];
+  /** Lives that dropped their copy because a question for SOLO was refused before their pair was registered. */
+  readonly unpaired = new Set<string>();
   #identities = 0;
   #grants = 0;
 
@@ -112,7 +114,10 @@ export class Simulation {
   }
 
   passedProxy(point: 'releasing' | 'released', host: SimHost): void {
-    if (host.coordinator?.state?.name !== 'PROT') return;
+    const state = host.coordinator?.state;
+    if (state?.name !== 'PROT') return;
+    // Generation 2 is the first pair.
+    if (point === 'released' && state.generation > 2) this.reached('held output left again');
     this.point(point === 'releasing' ? 'E14-releasing' : 'E15-released', host);
   }
 

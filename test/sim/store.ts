@@ -28,13 +28,14 @@ interface Held {
 /** Where the store says what happens to it. */
 export interface StoreHooks {
   /** `verified`, before the commit counts; `committed`, after it; `applied`. */
-  passed(point: 'verified' | 'committed' | 'applied', epoch: number): void;
+  passed(point: 'verified' | 'committed' | 'applied' | 'aborted', epoch: number): void;
   /** Some milliseconds of work on another thread. */
   work(done: () => void): void;
 }
 
 /** What `await` and `.then` of the sessions need of a promise, fulfilled in virtual time. */
 export function eventually(work: (done: () => void, failed: (error: Error) => void) => void) {
+  // biome-ignore lint/suspicious/noThenProperty: what is awaited here is ready at a virtual time.
   return { then: work } as unknown as Promise<void>;
 }
 
@@ -126,6 +127,7 @@ export class SimStore implements CheckpointSink {
   }
 
   abort(): void {
+    if (this.#open) this.#hooks.passed('aborted', this.#open.assembly.epoch);
     this.#turn++;
     this.#open = undefined;
   }
