@@ -48,7 +48,7 @@ export class SimBackup {
     const { sim, process, host, state } = this.#life;
     const session = this.#session;
     const { identity } = this.store;
-    if (!session || session.state !== 'admitted' || !identity) return;
+    if (session?.state !== 'admitted' || !identity) return;
     if (epoch <= this.#early) return;
     const { me } = state();
     process.effect(() => sim.outside.acked(me, identity.generation, epoch));
