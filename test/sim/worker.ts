@@ -1,6 +1,6 @@
 /** A thread that explores: takes tasks, answers with what it found. */
 import { parentPort } from 'node:worker_threads';
-import { MUTANTS } from '../arbitration/sim/mutants.ts';
+import { MUTANTS, type Mutant } from '../arbitration/sim/mutants.ts';
 import { expectedCells } from '../faults/expected.ts';
 import { runCell } from './cell.ts';
 import { addCounts, explore, type Findings, type Kind } from './explore.ts';
@@ -22,7 +22,7 @@ Error.stackTraceLimit = 0;
 
 parentPort?.on('message', (task: Task) => {
   const { kind, first, count, mutant } = task;
-  const mutation = mutant === undefined ? {} : { mutation: MUTANTS[mutant]! };
+  const mutation = mutant === undefined ? {} : { mutation: MUTANTS[mutant as Mutant] };
   const found =
     kind === 'cell' ? exploreCells(first, count) : explore(kind, first, count, mutation);
   parentPort?.postMessage({ ...found, task } satisfies Found);
