@@ -29,6 +29,7 @@ import { FailoverLog } from './failover-log.ts';
 import type { GatewayProbe } from './gateway-probe.ts';
 import { findGuest, quitGuest } from './guest.ts';
 import type { IdentityFile } from './identity.ts';
+import { EVENT_OF, LOUD } from './notices.ts';
 import { OutputGate } from './output-gate.ts';
 import { Primary } from './primary.ts';
 import type { ProxyClient } from './proxy-client.ts';
@@ -67,32 +68,6 @@ export type EventListener = (name: string, data: JsonObject) => void;
 interface CoordinatorEvents {
   event: [name: string, data: JsonObject];
 }
-
-/** Which notice of the arbitration is which event. */
-const EVENT_OF: Record<HostNotice, string> = {
-  suspecting: 'PEER_SUSPECTED',
-  unprotected: 'PROTECTION_LOST',
-  held: 'OUTPUT_HELD',
-  protecting: 'PROTECTION_STARTED',
-  'protection-failed': 'PROTECTION_FAILED',
-  protected: 'PROTECTION_ACTIVE',
-  'copy-complete': 'COPY_COMPLETE',
-  freezing: 'PEER_SUSPECTED',
-  promoted: 'GRANTED',
-  'failed-over': 'FAILED_OVER',
-  'resume-failed': 'FAILOVER_FAILED',
-  halted: 'FENCED',
-  dropped: 'EMPTY',
-};
-
-/** What an operator should look at soon: nobody else holds this machine's state. */
-const LOUD: ReadonlySet<HostNotice> = new Set([
-  'unprotected',
-  'held',
-  'protection-failed',
-  'resume-failed',
-  'halted',
-]);
 
 export class Coordinator extends EventEmitter<CoordinatorEvents> {
   readonly primary: Primary;

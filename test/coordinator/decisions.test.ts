@@ -32,7 +32,7 @@ function setUp(options: {
     log: { fatal: () => did.push('fatal') },
     witness: { swap: said('swap'), read: said('read') },
     identity: { setUnresolvedPair: () => did.push('note') },
-    sabotage: undefined,
+    stopAt: () => {},
     gateway: options.gateway === undefined ? undefined : gateway,
     state: () => ({ ...emptyState('vm', ME), name: options.state ?? 'PRES' }),
     dispatch: (event: { type: string }) => did.push(event.type),

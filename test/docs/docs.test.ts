@@ -149,7 +149,8 @@ test('docs/protocol.md has every event of the proxy, and no other', t => {
 
 test('docs/protocol.md has every event of the coordinator, and no other', t => {
   const source = read('coordinator/coordinator.ts');
-  const table = between(source, 'EVENT_OF: Record<HostNotice, string> = {', '};');
+  const notices = read('coordinator/notices.ts');
+  const table = between(notices, 'EVENT_OF: Record<HostNotice, string> = {', '};');
   const told = [...table.matchAll(/: '([A-Z_]+)'/g)].map(match => match[1]!);
   t.true(told.length > 0);
   const events = new Set([...told, ...emitted(source)]);
