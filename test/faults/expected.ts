@@ -72,6 +72,7 @@ export function expectedCells(): ExpectedCell[] {
 
 /** A protected machine: the backup has all that was said, and the primary all that was done. */
 function inEpoch(name: FaultName, { target, brief }: Struck): Expectation {
+  if (name === 'flap-pb') return either('TCP tries again late: a stall may be longer than a cut');
   if (brief) return primary('nobody is silent for as long as a detection time');
   switch (target) {
     case 'primary-coordinator':
@@ -168,7 +169,7 @@ function takerCutOff(number: number, name: FaultName): Expectation {
 
 /** The machine is unprotected; from R5 on the pair may exist. */
 function inPairing(number: number, name: FaultName, struck: Struck): Expectation {
-  if (number === 7) return inEpoch(name, struck);
+  if (number === 7 || (number >= 4 && name === 'flap-pb')) return inEpoch(name, struck);
   const { target, brief, forever } = struck;
   if (brief) return primary('nobody is silent for as long as a detection time');
   const asked = number >= 5;
