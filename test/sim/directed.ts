@@ -8,7 +8,7 @@ import { STRIKE_TIMES } from './strike.ts';
  * The question for the pair is stuck on its way while the coordinator that asked dies and comes back.
  * @throws Violation
  */
-export function runStuckPair(seed: number, mutation?: Mutation): void {
+export function runStuckPair(seed: number, mutation?: Mutation): Simulation {
   const sim = new Simulation({
     seed,
     network: { jitterMs: 20 },
@@ -23,4 +23,5 @@ export function runStuckPair(seed: number, mutation?: Mutation): void {
     healAtMs: 2_000,
     takeOverAtMs: -1,
   });
+  return sim;
 }

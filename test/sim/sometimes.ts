@@ -11,7 +11,7 @@ export const SOMETIMES: readonly string[] = [
   ...['the backup won', 'the primary won', 'double failover', 'resumed from a checkpoint'],
   ...['refused pair', 'refused solo-by-primary', 'refused solo-by-backup'],
   ...['no answer to pair', 'no answer to solo-by-primary', 'no answer to solo-by-backup'],
-  ...['started in PRES', 'started in SRES', 'started in SOLO', 'started in HALT'],
+  ...['started in PRES', 'started in SOLO', 'started in HALT'],
   ...['a proxy was full', 'the window was closed', 'a seal failed', 'kernel frames were lost'],
   ...['discarded frames were lost', 'frames were lost without a proxy'],
   ...['a committed frame left late, in PRES', 'a committed frame left late, in HALT'],
