@@ -212,6 +212,9 @@ export class Backup {
 
   /** Decides about a primary: only an empty host with an equal standby takes it. */
   async #hello(hello: Hello): Promise<void> {
+    const { generation, epoch, host, sender } = hello;
+    const from = { host, incarnation: sender };
+    this.#modules.dispatch({ type: 'never-paired', generation, epoch, from });
     this.#mayReceive();
     this.#trial.admit(hello.sender);
     await this.#trial.idle();

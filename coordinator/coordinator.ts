@@ -334,7 +334,9 @@ export class Coordinator extends EventEmitter<CoordinatorEvents> {
       const waitMs = resumeFailed ? RESUME_RETRY_MS : RETRY_MS;
       this.#retryTimer = setTimeout(() => {
         this.#retryTimer = undefined;
-        if (unresolved(this.#state)) this.dispatch({ type: 'retry' });
+        // Behind an answer #after comes again.
+        const waits = this.#decisions.asking && ['PRES', 'SRES', 'FROZ'].includes(this.#state.name);
+        if (unresolved(this.#state) && !waits) this.dispatch({ type: 'retry' });
       }, waitMs);
     }
   }

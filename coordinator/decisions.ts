@@ -29,13 +29,19 @@ export interface DecisionModules {
 
 export class Decisions {
   readonly #modules: DecisionModules;
+  #asking = 0;
 
   constructor(modules: DecisionModules) {
     this.#modules = modules;
     modules.gateway?.on('change', reachable => {
       if (reachable) modules.trouble('gateway', null);
-      if (reachable && this.#wantsGrant) modules.dispatch({ type: 'retry' });
+      if (reachable && this.#wantsGrant && !this.asking) modules.dispatch({ type: 'retry' });
     });
+  }
+
+  /** Whether a question for a transition waits for its answer; another one would only come after it. */
+  get asking(): boolean {
+    return this.#asking > 0;
   }
 
   /** Asks for a transition; the answer is dispatched. */
@@ -44,7 +50,9 @@ export class Decisions {
     if (request.transition === 'pair')
       identity.setUnresolvedPair({ request, snapshot: state().snapshot });
     else if (!this.#heardOutside()) return this.read();
-    this.#ask(witness.swap(request), answer => {
+    this.#asking++;
+    const answered = witness.swap(request).finally(() => this.#asking--);
+    this.#ask(answered, answer => {
       dispatch({ type: 'swap-answered', request, register: answer.register });
     });
     if (request.transition === 'solo-by-backup') setImmediate(stopAt, 'solo-sent');

@@ -90,12 +90,22 @@ export function reduceFroz(
     case 'register-known': {
       const { register } = event;
       if (grantsSolo(state, register)) return promote(state, register);
-      if (displaced(state, register) || unpaired(state, event))
+      if (displaced(state, register) || (!state.repeated && unpaired(state, event)))
         return dropState(state, newIncarnation(), displacedText(register));
       return ignore(state);
     }
-    case 'retry':
-      return { state, actions: [{ type: 'swap', request: soloRequest(state) }] };
+    case 'never-paired': {
+      const { from, generation, epoch } = event;
+      // An earlier epoch: it asked before it sent this copy, and may have asked for the pair since.
+      const after = generation < state.generation && epoch >= state.committed;
+      const never = sameOwner(from, state.peer) && after;
+      const text = `${from.host} runs alone in generation ${generation}`;
+      return never ? dropState(state, newIncarnation(), text) : ignore(state);
+    }
+    case 'retry': {
+      const swap: HostAction = { type: 'swap', request: soloRequest(state) };
+      return { state: { ...state, repeated: true }, actions: [swap] };
+    }
     default:
       return refuse(state, event);
   }
@@ -141,6 +151,7 @@ function promote(state: HostState, register: Register): HostStep {
     name: 'SOLO',
     generation: register.generation,
     peer: null,
+    repeated: false,
     acked: NO_EPOCH,
     released: state.committed,
     held: holds(state),

@@ -64,6 +64,16 @@ export type HostEvent =
    */
   | { readonly type: 'checkpoint-committed'; readonly generation: number; readonly epoch: number }
   /**
+   * `from`, which runs the guest alone at `generation` and has been in `epoch`, asks to be admitted. Whoever runs alone
+   * has not asked for a pair of the next generation, or would still wait for the answer.
+   */
+  | {
+      readonly type: 'never-paired';
+      readonly generation: number;
+      readonly epoch: number;
+      readonly from: Owner;
+    }
+  /**
    * Time to repeat what is unresolved: a swap without an answer, a resume or a stop that failed.
    */
   | { readonly type: 'retry' }

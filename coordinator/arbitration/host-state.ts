@@ -26,7 +26,10 @@
  * - SYNC may give up only because `pair` was not sent. SRES may not: unknown is not no.
  * - SRES with a suspected backup goes on asking, and asks for SOLO as soon as it is PROT.
  * - BACK before its pair was registered looks the same as after it. Its question for SOLO is then
- *   refused with the register of the generation before, and it drops its copy to be paired afresh.
+ *   refused with the register of the generation before, and it drops its copy to be paired afresh;
+ *   but only if that was its only question. Another one may reach the witness after the pair did,
+ *   and be granted. Then the copy is kept until the register says more, or the primary asks to be
+ *   admitted at the generation before: it runs alone there, so it never asked for this pair.
  * - SOLO after a promotion is not `running` until the guest was resumed; output opens only then.
  * - SOLO under policy `hold` is `held`: this host has the register's word, which it needs to be paired
  *   again, but says nothing. What is held meanwhile belongs to epochs up to the next full copy's, so
@@ -103,6 +106,8 @@ export interface HostState {
   readonly running: boolean;
   /** In SRES: the backup was suspected meanwhile. */
   readonly suspected: boolean;
+  /** In FROZ: SOLO was asked for more than once, so an answer to one question does not end the others. */
+  readonly repeated: boolean;
   /** In SOLO before the guest runs: the last attempt to resume it failed. */
   readonly resumeFailed: boolean;
 }
@@ -128,6 +133,7 @@ export function emptyState(
     held: false,
     running: false,
     suspected: false,
+    repeated: false,
     resumeFailed: false,
   };
 }
@@ -215,6 +221,7 @@ export function assertState(state: HostState): void {
   const mayHold = holds(state) && [...WITH_SNAPSHOT, 'SOLO'].includes(name);
   assert(!state.held || mayHold, `${name}: held`);
   assert(!state.suspected || name === 'SRES', `${name}: suspected`);
+  assert(!state.repeated || name === 'FROZ', `${name}: repeated`);
   assert(!state.resumeFailed || (name === 'SOLO' && !state.running), `${name}: resumeFailed`);
   if (name === 'PROT' || name === 'PRES')
     assert(state.released <= state.acked, `${name}: released ${state.released} > ${state.acked}`);

@@ -11,6 +11,7 @@ const COUNT = Number(process.env.CURLING_SEEDS ?? 20_000);
 /** Of a network that repeats: a full copy still arrives when the host that it was for has died. */
 const REPEATS = 0.8;
 const CAUGHT_BY_REPEATS: readonly string[] = [
+  'grants go to the host, not to its incarnation',
   "ignores the backup's incarnation",
   'answers as the backup that it was before it lost its state',
 ];

@@ -232,6 +232,22 @@ test('a copy that was never paired is dropped on the answer to its question, not
   t.deepEqual(refused.did, ['drop-state']);
 });
 
+test('who asked twice keeps an unpaired copy until its primary asks to be admitted again', t => {
+  const request = { vm: VM, generation: 2, transition: 'solo-by-backup', by: B } as const;
+  const refused: HostEvent = { type: 'swap-answered', request, register: solo(1, A) };
+  const { state } = after(FROZ, { type: 'retry' }, refused);
+  t.is(state.name, 'FROZ');
+  t.is(after(state, read(solo(3, B))).state.name, 'SOLO', 'the second question was granted');
+  const hello = { type: 'never-paired', generation: 1, epoch: state.committed, from: A } as const;
+  t.is(after(state, hello).state.name, 'JOIN');
+  const others: HostEvent[] = [
+    { ...hello, generation: 2 },
+    { ...hello, epoch: state.committed - 1 },
+    { ...hello, from: { host: 'a', incarnation: identity(7) } },
+  ];
+  for (const other of others) t.is(after(state, other).state, state);
+});
+
 test('a backup that is not named any more drops its state', t => {
   const other: Owner = { host: 'c', incarnation: identity(5) };
   t.is(after(BACK, read(solo(3, A))).state.name, 'JOIN');

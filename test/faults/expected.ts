@@ -148,8 +148,8 @@ function takerStruck(number: number, name: FaultName, { lost, forever }: Struck)
   if (!lost) return backup('its question is on its way or answered; it goes on when it wakes');
   if (name === 'kill-backup-coordinator' && number >= 7)
     return backup('its next coordinator finds the guest and the grant');
-  if (forever && name === 'pause-forever-backup-coordinator' && number >= 6)
-    return backup('QEMU lets the guest run by itself, and nothing holds its output');
+  if (forever && name === 'pause-forever-backup-coordinator' && number >= 7)
+    return backup('the guest runs, and nothing holds its output');
   return stopped('it owns the machine, and is lost before it has a backup');
 }
 

@@ -241,6 +241,8 @@ proctype Host(byte i) {
   :: atomic { st[i]==PRES && empty(toW[i]) -> ask(BYP,0) }      /* retry */
   :: atomic { st[i]==FROZ && empty(toW[i]) -> ask(BYB,0) }
   :: atomic { st[i]==SRES && empty(toW[i]) -> ask(TOPAIR,pinc[i]) }
+  :: atomic { st[i]==FROZ && inc[i]<MAXI && st[1-i]==SOLO && inc[1-i]==pinc[i] && gen[1-i]+1==gen[i] ->
+       MOVE(FROZ, never-paired, JOIN); newlife() }              /* it asks to be admitted: it never sent the pair */
 #if MUT==14
   :: atomic { st[i]==PRES -> st[i]=SOLO; gen[i]++; open[i]=1 }  /* both reach the gateway */
   :: atomic { st[i]==FROZ -> st[i]=SOLO; gen[i]++; cur[i]=cm[i]; rel[i]=cm[i]; open[i]=1 }
@@ -252,6 +254,7 @@ proctype Host(byte i) {
        if :: open[i] -> lim[i]=cur[i] :: else fi;
        open[i]=0 }
   :: atomic { st[i]==SYNC && CANSEND -> send(FULL,gen[i]+1,snap[i],inc[1-i]) }
+  :: atomic { st[i]==SYNC -> MOVE(SYNC, suspect-peer, SOLO); snap[i]=0; open[i]=!held[i] }
   :: atomic { st[i]==SYNC -> MOVE(SYNC, give-up, SOLO); snap[i]=0; open[i]=!held[i] }
 #if MUT==12
   :: atomic { st[i]==SRES -> st[i]=SOLO; snap[i]=0; open[i]=1 } /* gives up after the pair was sent */

@@ -62,31 +62,28 @@ export class SimBackup {
   }
 
   /** Resumes the guest from the committed checkpoint. May be tried again. */
-  resume(epoch: number, done: (qemu: SimQemu | undefined, ran: boolean) => void): void {
+  resume(epoch: number, done: (qemu: SimQemu | undefined) => void): void {
     const { sim, process, host, state } = this.#life;
     const guest = this.store.finalize();
-    if (guest.epoch !== epoch && !sim.mutated) return done(undefined, false);
+    if (guest.epoch !== epoch && !sim.mutated) return done(undefined);
     this.#keeper.ready(standby => {
-      if (!standby) return done(undefined, false);
-      // From here on it may be the guest: whoever starts after us must not end it as a standby.
+      if (!standby) return done(undefined);
       process.effect(() => {
-        host.standby = undefined;
         host.loading = standby;
       });
       sim.point('F5-loading', host);
       standby.owner = state().me;
-      this.#load(standby, guest, (loaded, ran) => {
-        if (!loaded) {
-          this.#keeper.discard(standby);
-          return done(undefined, ran);
+      this.#load(standby, guest, (runs, mayHaveRun) => {
+        if (!runs) {
+          // A guest that has run has changed the shadow, and may have been heard: another one would contradict it.
+          if (mayHaveRun) this.#keeper.end();
+          else this.#keeper.discard(standby);
+          return done(undefined);
         }
         this.#keeper.release();
-        process.effect(() => {
-          host.qemu = standby;
-        });
         this.#endSession('this host has taken over');
         this.#replaceStore();
-        done(standby, true);
+        done(standby);
       });
     });
   }
@@ -97,35 +94,58 @@ export class SimBackup {
     this.#keeper.end();
   }
 
-  /** Feeds the standby, and believes that the guest runs when QEMU says so twice. */
+  /** Feeds the standby, lets its guest run when all is read, and believes that it runs when QEMU says so. */
   #load(
     standby: SimQemu,
     { main, other, device }: { main: Buffer; other: Buffer; device: Buffer },
-    done: (loaded: boolean, ran: boolean) => void,
+    done: (runs: boolean, mayHaveRun: boolean) => void,
   ): void {
-    const { process } = this.#life;
+    const { process, sim, host } = this.#life;
     let over = false;
-    let ran = false;
-    const finish = (loaded: boolean) => {
+    let mayHaveRun = false;
+    const finish = (runs: boolean) => {
       if (over) return;
       over = true;
       monitor.close();
-      done(loaded, ran);
+      done(runs, mayHaveRun);
     };
     const monitor = new LocalConnection(process, standby.process, () => finish(false));
     process.timer(RESUME_TIMEOUT_MS, () => finish(false));
-    const runs = () =>
-      monitor.tell(() => {
-        ran = true;
-        monitor.call(
-          () => standby.running,
-          (error, on) => finish(!error && on!),
-        );
-      });
+    const loaded = () => {
+      sim.point('F6-loaded', host);
+      monitor.call(
+        () => standby.paused,
+        (error, paused) => {
+          if (error || !paused) return finish(false);
+          this.#becomesGuest(standby);
+          mayHaveRun = true;
+          monitor.call(() => standby.cont(), runs);
+        },
+      );
+    };
+    const runs = (failed: Error | null) => {
+      if (failed) return finish(false);
+      monitor.call(
+        () => standby.running,
+        (error, on) => finish(!error && on!),
+      );
+    };
     process.effect(() => {
       process.loop.after(0.05, () =>
-        standby.process.read(() => standby.incoming(main, other, device, runs)),
+        standby.process.read(() =>
+          standby.incoming(main, other, device, () => monitor.tell(loaded)),
+        ),
       );
+    });
+  }
+
+  /** Whoever starts after us must not end it as a standby, but go on with it. */
+  #becomesGuest(standby: SimQemu): void {
+    const { process, host } = this.#life;
+    process.effect(() => {
+      host.standby = undefined;
+      host.qemu = standby;
+      if (host.identity) host.identity.guest = standby;
     });
   }
 
@@ -227,6 +247,9 @@ export class SimBackup {
       return refuse(`host ${this.#session.hello?.host} is the primary already`);
     }
     this.#session = session;
+    const { generation, epoch, host, sender } = hello;
+    const from = { host, incarnation: sender };
+    this.#life.dispatch({ type: 'never-paired', generation, epoch, from });
     if (this.#life.state().name !== 'JOIN') return refuse('no full copy is taken');
     return eventually((done, failed) => {
       this.#keeper.ready(standby => {

@@ -26,6 +26,7 @@ export class SimCoordinator {
   readonly #events: HostEvent[] = [];
   #busy = true;
   #retryTimer: SimTimer | undefined;
+  #asking = 0;
 
   constructor(sim: Simulation, host: SimHost, process: SimProcess) {
     this.#sim = sim;
@@ -150,10 +151,7 @@ export class SimCoordinator {
     if (this.#sim.tracing) this.#recheck(before, event, drawn, step);
     this.state = step.state;
     const host = this.#host;
-    const late = event.type === 'swap-answered' && event.register;
-    if (late && before.name === 'FROZ' && step.state.name === 'JOIN') {
-      if (late.generation < before.generation) this.#sim.unpaired.add(before.me.incarnation);
-    }
+    if (event.type === 'never-paired' && step.state !== before) this.#sim.reached('never paired');
     this.process.effect(() => this.#sim.moved(host, before, step.state));
     this.#performAll(step.actions, 0, () => {
       if (before.name !== this.#now.name) this.#changed(before);
@@ -237,7 +235,8 @@ export class SimCoordinator {
     const waitMs = resumeFailed ? TIMES.resumeRetryMs : TIMES.retryMs;
     this.#retryTimer = this.process.timer(waitMs, () => {
       this.#retryTimer = undefined;
-      if (unresolved(this.#now)) this.dispatch({ type: 'retry' });
+      const waits = this.#asking > 0 && ['PRES', 'SRES', 'FROZ'].includes(this.#now.name);
+      if (unresolved(this.#now) && !waits) this.dispatch({ type: 'retry' });
     });
   }
 
@@ -255,10 +254,15 @@ export class SimCoordinator {
     if (pair) this.#remember({ request, snapshot: this.#now.snapshot });
     const takeover = request.transition === 'solo-by-backup';
     if (takeover) this.#sim.point('F1-suspected', host);
+    this.#asking++;
     this.#ask(
       request,
-      result => this.dispatch({ type: 'swap-answered', request, register: result.register }),
+      result => {
+        this.#asking--;
+        this.dispatch({ type: 'swap-answered', request, register: result.register });
+      },
       () => {
+        this.#asking--;
         this.#sim.reached(`no answer to ${request.transition}`);
         this.#after();
       },
@@ -309,27 +313,17 @@ export class SimCoordinator {
   #resume(epoch: number, done: () => void): void {
     this.#sim.point('F4-granted', this.#host);
     let resumed: SimQemu | undefined;
-    let hasRun = false;
     both(
       first => this.#gate.discard(() => this.#gate.open(first)),
       second =>
-        this.backup.resume(epoch, (qemu, ran) => {
+        this.backup.resume(epoch, qemu => {
           resumed = qemu;
-          hasRun = ran;
           second();
         }),
       () => {
-        if (resumed) {
-          this.primary.attach(resumed);
-          const { identity } = this.#host;
-          const guest = resumed;
-          this.process.effect(() => {
-            if (identity) identity.guest = guest;
-          });
-        }
-        // A guest that ran for a moment may have spoken: it was resumed, and lost after that.
-        if (hasRun) this.#events.push({ type: 'resumed' });
-        if (!resumed) this.#events.push({ type: 'guest-lost', reason: 'it was not resumed' });
+        if (resumed) this.primary.attach(resumed);
+        const lost: HostEvent = { type: 'guest-lost', reason: 'it was not resumed' };
+        this.#events.push(resumed ? { type: 'resumed' } : lost);
         done();
       },
     );

@@ -2,7 +2,7 @@
  * A QEMU: the guest with its vCPUs, COLO's end of the migration, and the way a standby becomes a guest. What it sends to
  * a coordinator arrives in order and a little later, and not at all once the session there is over.
  */
-
+import assert from 'node:assert/strict';
 import type { Owner } from '../../coordinator/arbitration/register.ts';
 import type { Random } from '../arbitration/sim/random.ts';
 import { Guest, type Ledger, type SentPage } from './guest.ts';
@@ -35,8 +35,7 @@ export interface ColoPeer {
 
 export interface QemuHooks {
   emit(frame: SimFrame): void;
-  /** A standby has read all, and after that: its guest runs. */
-  loaded(): void;
+  /** The guest of a standby begins to run, and after that: it runs. */
   resumes(guest: Guest, fault: string): void;
   running(): void;
 }
@@ -47,6 +46,7 @@ export class SimQemu {
   readonly #random: Random;
   readonly #hooks: QemuHooks;
   guest: Guest | undefined;
+  #loaded: { guest: Guest; fault: string } | undefined;
   /** In whose name the guest runs. */
   owner: Owner | null = null;
   running = false;
@@ -69,24 +69,33 @@ export class SimQemu {
     this.#tick();
   }
 
-  /** As a standby: reads a checkpoint, and runs. */
+  /** As a standby: reads a checkpoint, and is paused. */
   incoming(main: Buffer, other: Buffer, device: Buffer, done: () => void): void {
     this.process.timer(LOAD_MS, () => {
       const guest = new Guest(this.ledger, main);
-      const fault = guest.load(device, other);
-      this.#hooks.loaded();
-      this.process.effect(() => {
-        this.#hooks.resumes(guest, fault);
-        this.guest = guest;
-        // RESUME is written to the monitor before the vCPUs run.
-        this.process.effect(done);
-        this.#run();
-        this.#tick();
-        // It has something to say at once: a guest does not wait until somebody knows that it runs.
-        guest.step();
-        this.#speak(guest);
-        this.#hooks.running();
-      });
+      this.#loaded = { guest, fault: guest.load(device, other) };
+      this.process.effect(done);
+    });
+  }
+
+  /** Whether all is read and the guest does not run. */
+  get paused(): boolean {
+    return this.#loaded !== undefined && !this.running;
+  }
+
+  /** Lets the guest of a loaded standby run. */
+  cont(): void {
+    assert(this.#loaded, 'a guest runs on from what was loaded');
+    const { guest, fault } = this.#loaded;
+    this.process.effect(() => {
+      this.#hooks.resumes(guest, fault);
+      this.guest = guest;
+      this.#run();
+      this.#tick();
+      // It has something to say at once: a guest does not wait until somebody knows that it runs.
+      guest.step();
+      this.#speak(guest);
+      this.#hooks.running();
     });
   }
 

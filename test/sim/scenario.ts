@@ -48,11 +48,6 @@ export function runScenario(sim: Simulation, { strikes, healAtMs, takeOverAtMs }
   );
   const after = survival(sim);
   if (!served) {
-    if (after.register && sim.unpaired.has(after.register.primary.incarnation)) {
-      // A known gap: it had asked twice, the first question was refused before its pair was registered and the second
-      // one granted after that, when it had dropped its copy already.
-      return sim.reached('known: asked twice, refused and granted');
-    }
     if (after.possible) throw new Violation('L1', 'nobody runs the machine, though somebody may');
     if (lostInBetween(before, after)) throw new Violation('L1', 'the machine was given up');
     return sim.reached('stopped');

@@ -54,8 +54,6 @@ export class Simulation {
   onPoint: PointListener = () => {};
   /** The newest time at which a frame left each host, and the frames that left it. */
   readonly spokeAt: number[] = [];
-  /** Lives that dropped their copy because a question for SOLO was refused before their pair was registered. */
-  readonly unpaired = new Set<string>();
   #identities = 0;
   #grants = 0;
 
@@ -163,7 +161,6 @@ export class Simulation {
     const process = new SimProcess(this.loop, `${host.name} qemu`);
     const qemu: SimQemu = new SimQemu(process, this.ledger, this.random, {
       emit: frame => host.speak(frame),
-      loaded: () => this.point('F6-loaded', host),
       resumes: (guest, fault) => {
         this.outside.resumes(guest.moment, fault);
         this.reached('resumed from a checkpoint');

@@ -35,5 +35,6 @@ function mayRun({ identity, coordinator, qemu }: SimHost, register: Register | n
   const copy = state?.name === 'BACK' || state?.name === 'FROZ';
   if (identity.incarnation === backup?.incarnation) return copy;
   if (identity.incarnation !== primary.incarnation) return false;
-  return guestLives || copy || (state?.name === 'SOLO' && !state.running);
+  const resumable = coordinator?.backup.canResume === true;
+  return guestLives || copy || (state?.name === 'SOLO' && !state.running && resumable);
 }

@@ -37,7 +37,8 @@ export const MUTANTS = {
     reduce: base => (state, event, incarnation) => {
       const older =
         event.type === 'swap-answered' && (event.register?.generation ?? 0) < state.generation;
-      if (state.name === 'FROZ' && older) return { state, actions: [] };
+      if (state.name === 'FROZ' && (older || event.type === 'never-paired'))
+        return { state, actions: [] };
       return base(state, event, incarnation);
     },
   },

@@ -12,6 +12,7 @@ export type Operation =
   | 'open'
   | 'protect'
   | 'retry'
+  | 'hello'
   | 'doubt'
   | 'resume'
   | 'stopped'
@@ -29,7 +30,7 @@ export const OPERATIONS: Readonly<Record<HostStateName, readonly Operation[]>> =
   SYNC: ['run', 'emit', 'full', 'full', 'suspect', 'give-up', ...RARE],
   SRES: ['run', 'emit', 'checkpoint', 'retry', 'suspect', 'give-up', ...RARE],
   BACK: ['commit', 'commit', 'commit', 'suspect', ...RARE],
-  FROZ: ['retry', 'retry', 'commit', ...RARE],
+  FROZ: ['retry', 'retry', 'hello', 'commit', ...RARE],
   HALT: ['stopped', 'retry'],
   JOIN: ['commit', 'commit', ...RARE],
 };

@@ -17,7 +17,12 @@ import {
   type HostState,
   unresolved,
 } from '../../../coordinator/arbitration/host-state.ts';
-import { applyTransition, type Register } from '../../../coordinator/arbitration/register.ts';
+import {
+  applyTransition,
+  type Owner,
+  type Register,
+  sameOwner,
+} from '../../../coordinator/arbitration/register.ts';
 import { type Copy, type Message, SimHost } from './host.ts';
 import type { Mutation } from './mutation.ts';
 import { OPERATIONS, type Operation, RARE } from './operations.ts';
@@ -115,18 +120,41 @@ export class Simulation {
         this.#deliver(this.#messages.shift() as Message);
     }
     for (const { state } of this.hosts)
-      if (state && unresolved(state))
+      if (state && unresolved(state) && !this.#keepsForNobody(state))
         throw new Violation('L1', `${state.me.host} stays ${state.name}`);
+  }
+
+  /** Who asked more than once for a copy whose primary died before it was registered keeps it: nobody will say more. */
+  #keepsForNobody(state: HostState): boolean {
+    const unregistered = (this.#register?.generation ?? 0) < state.generation;
+    return state.repeated && unregistered && !this.#lifeOf(state.peer);
   }
 
   #settleHost(host: SimHost): void {
     while (host.state && host.restarting) this.#whileRestarting(host, host.state);
     if (!host.state) return;
     if (host.state.name === 'HALT') this.#feed(host, { type: 'guest-stopped' });
+    else if (host.state.name === 'SYNC') this.#feed(host, { type: 'give-up', reason: 'the end' });
     else if (host.resuming) {
       host.resuming = false;
       this.#feed(host, { type: 'resumed' });
-    } else if (unresolved(host.state)) this.#feed(host, { type: 'retry' });
+    } else if (unresolved(host.state)) {
+      this.#hearHello(host, host.state);
+      if (unresolved(host.state)) this.#feed(host, { type: 'retry' });
+    }
+  }
+
+  /** The primary of this copy asks to be admitted, if it runs alone. */
+  #hearHello(host: SimHost, state: HostState): void {
+    const primary = this.#lifeOf(state.peer);
+    if (state.name !== 'FROZ' || primary?.name !== 'SOLO') return;
+    const { generation, lastEpoch: epoch, me } = primary;
+    this.#feed(host, { type: 'never-paired', generation, epoch, from: me });
+  }
+
+  #lifeOf(owner: Owner | null): HostState | undefined {
+    const states = this.hosts.flatMap(host => host.state ?? []);
+    return states.find(state => sameOwner(state.me, owner));
   }
 
   #start(host: SimHost, owner: boolean): void {
@@ -199,6 +227,8 @@ export class Simulation {
       case 'retry':
         if (unresolved(state)) this.#feed(host, { type: 'retry' });
         return;
+      case 'hello':
+        return this.#hearHello(host, state);
       case 'doubt':
         return this.#feed(host, { type: 'doubt', reason: 'chance' });
       case 'resume': {

@@ -32,7 +32,7 @@ const TABLE = `
   JOIN full-received BACK     FROZ register SOLO
   BACK suspect-peer FROZ      FROZ register JOIN
   BACK register SOLO          HALT guest-stopped JOIN
-  BACK register JOIN
+  BACK register JOIN          FROZ never-paired JOIN
 `;
 
 /** Only after an operator had the register of a running machine forgotten and created anew. */
