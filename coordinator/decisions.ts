@@ -30,6 +30,8 @@ export interface DecisionModules {
 export class Decisions {
   readonly #modules: DecisionModules;
   #asking = 0;
+  /** It was said once that the store lost its memory; it is asked often. */
+  #storeLost = false;
 
   constructor(modules: DecisionModules) {
     this.#modules = modules;
@@ -85,13 +87,16 @@ export class Decisions {
     const { trouble, log, again } = this.#modules;
     question.then(
       answer => {
+        this.#storeLost = false;
         trouble('witness', null);
         answered(answer);
       },
       error => {
         const { code } = asCurlingError(error);
         trouble('witness', messageOf(error));
-        if (code === 'CURLING_WITNESS_STORE') log.fatal({ code }, messageOf(error));
+        const lost = code === 'CURLING_WITNESS_STORE';
+        if (lost && !this.#storeLost) log.fatal({ code }, messageOf(error));
+        this.#storeLost = lost;
         again();
       },
     );

@@ -34,11 +34,13 @@ const NEEDED: readonly Capability[] = [
   'SYS_CHROOT',
   'SYS_NICE',
   'SYS_RESOURCE',
+  'SYS_PTRACE',
 ];
 
 await runProgram(COORDINATOR, async line => {
   const config = coordinatorConfig(line);
-  const warning = await keepOnly(NEEDED);
+  const low: Capability[] = config.listen.port < 1024 ? ['NET_BIND_SERVICE'] : [];
+  const warning = await keepOnly([...NEEDED, ...low]);
   const log = createLogger('curling-coordinator', config.logLevel).child({ vm: config.vm });
   if (warning) log.warn(warning);
   const sabotage = sabotageFrom(process.env, 'coordinator');
@@ -49,7 +51,6 @@ await runProgram(COORDINATOR, async line => {
     const open = socketFolder(folder);
     if (open) log.warn(open);
   }
-  const identity = new IdentityFile(config.runDir);
   const witness = openRegister(config);
   if (sabotage === 'gateway-decides') decideByReachability(witness);
   let begin!: (parts: Parts) => void;
@@ -69,6 +70,8 @@ await runProgram(COORDINATOR, async line => {
       'CURLING_SOCKET_IN_USE',
       'give each --vm its own --run-dir',
     );
+    // Not before: what it remembers may still be changed by who had the directory until now.
+    const identity = new IdentityFile(config.runDir);
     proxy = await ProxyClient.connect(config.proxyPath);
     const clock = monotonicClock;
     gateway =

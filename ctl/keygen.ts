@@ -39,7 +39,7 @@ export function generateKeys(options: KeygenOptions): string {
     }
     const text = changed(before, [...new Set(hosts)]);
     const all = [...parseKeys(text, file).keys()];
-    fs.writeSync(fd, text);
+    fs.writeFileSync(fd, text);
     fs.fsyncSync(fd);
     fs.renameSync(lock, file);
     syncFolder(path.dirname(file));

@@ -128,8 +128,7 @@ fetch_etcd() {
     say 'etcd: present'
     return
   fi
-  update_lists
-  (unpack etcd-server etcd) || say 'going on without etcd: its tests will be skipped'
+  (update_lists && unpack etcd-server etcd) || say 'going on without etcd: its tests will be skipped'
 }
 
 # Addons are compiled for one Node: another one needs them anew.

@@ -297,7 +297,10 @@ function idOf(id: unknown): JsonObject {
 
 /** Removes a unix socket whose server is gone; throws when somebody answers there. */
 async function removeStaleSocket(path: string): Promise<void> {
-  if (!fs.existsSync(path)) return;
+  const there = fs.lstatSync(path, { throwIfNoEntry: false });
+  if (!there) return;
+  if (!there.isSocket())
+    throw new CurlingError('CURLING_SOCKET_IN_USE', `${path} is a file of another kind; it stays`);
   await new Promise<void>((resolve, reject) => {
     const probe = net.connect({ path });
     probe.once('connect', () => {

@@ -23,6 +23,9 @@ import { type Failure, serverFailure } from './handshake-words.ts';
 import { type Peer, provenPeer, UNPROVEN } from './peer.ts';
 import { TLS_OPTIONS } from './tls-options.ts';
 
+/** A peer that lost its power says nothing more, and must not keep its place for ever. */
+const LISTENING = { noDelay: true, keepAlive: true, keepAliveInitialDelay: 30_000 };
+
 export interface WireServerOptions {
   /** Undefined: plaintext. */
   credentials?: Credentials | undefined;
@@ -66,7 +69,7 @@ export class WireServer {
     this.#options = options;
     this.#halfOpenMax = options.halfOpenMax ?? 64;
     this.#handshakeMs = options.handshakeMs ?? 5_000;
-    this.#server = net.createServer({ noDelay: true }, socket => this.#accept(socket));
+    this.#server = net.createServer(LISTENING, socket => this.#accept(socket));
     if (options.credentials) this.#tls = this.#secureServer(options.credentials);
   }
 
