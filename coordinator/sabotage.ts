@@ -1,5 +1,5 @@
 /**
- * Deliberate defects, for tests alone: each must be caught (test/system/sabotages.ts says by whom). They work only when
+ * Deliberate defects, for tests alone: each must be caught (test/system/catchers.ts says by whom). They work only when
  * the process was started with CURLING_TEST_SABOTAGE, and the process says so loudly.
  *
  * What breaks the arbitration is in sabotage-reducer.ts, what breaks the register in sabotage-register.ts: the exploration

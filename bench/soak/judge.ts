@@ -91,6 +91,11 @@ export function findingsOf(facts: SoakFacts, trends: readonly Judged[]): Finding
     none('segments about which the observer is not sure', facts.inconclusive),
     none('troubles', facts.texts.length),
     {
+      text: 'records seen outside',
+      value: String(facts.records),
+      ok: facts.records > 0,
+    },
+    {
       text: 'memory and open files are flat',
       value: judged === 0 ? 'too short to tell' : grown.join(', ') || `${judged} series`,
       ok: grown.length === 0,

@@ -89,7 +89,7 @@ test('a process that came after a fault warms up from then on', t => {
 });
 
 test('whatever should not happen fails the soak, and provoked failovers do not', t => {
-  const well = { ...noFacts(1), failovers: 2 };
+  const well = { ...noFacts(1), failovers: 2, records: 1000 };
   const failed = (facts: typeof well) =>
     findingsOf(facts, [])
       .filter(finding => !finding.ok)
@@ -99,6 +99,7 @@ test('whatever should not happen fails the soak, and provoked failovers do not',
     { failoversUnprovoked: 1 },
     { protectionsLostUnprovoked: 1 },
     { repeated: 1 },
+    { records: 0 },
     { contradicted: 1 },
     { uncommitted: 1 },
     { connectionsLost: 1 },

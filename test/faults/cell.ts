@@ -53,8 +53,8 @@ export function stopPointOf(point: PointName): StopPoint {
 /** What a cell may end with. */
 export function accepted({ point, fault }: CellName): readonly string[] {
   const { outcome } = expected(point, fault);
-  if (outcome === 'either' || (RACES.includes(fault) && outcome !== 'stopped'))
-    return ['primary', 'backup'];
+  const races = RACES.includes(fault) && /^(E\d+|R[4-7])-/.test(point);
+  if (outcome === 'either' || (races && outcome !== 'stopped')) return ['primary', 'backup'];
   return [outcome];
 }
 
@@ -77,14 +77,17 @@ export function needsRepair({ point, fault }: CellName): boolean {
     case 'backup-proxy':
       return takesOver;
     case 'witness':
-      return point.startsWith('F') || point.startsWith('R');
+      return decided(point);
     case 'primary-coordinator':
       return !takesOver;
-    case 'backup-coordinator':
-      return takesOver;
     default:
       return false;
   }
+}
+
+/** Whether the witness is still to be asked, or to be heard, at this point. */
+function decided(point: PointName): boolean {
+  return /^(F[1-3]|R[1-6])-/.test(point);
 }
 
 /** A host that is cut off altogether: the guest that stays on it is not heard. */
@@ -161,7 +164,8 @@ class Cell {
       this.#result.notes.push(`went on at the ${this.#result.outcome}`);
     const verdict = await this.#field.traffic.check(instants);
     this.#judge(before, verdict);
-    this.#result.gapMs = Math.round(verdict.gaps[0]?.silence.durationMs ?? 0);
+    const gapMs = verdict.gaps[0]?.silence.durationMs;
+    this.#result.gapMs = gapMs === undefined ? null : Math.round(gapMs);
     return verdict;
   }
 

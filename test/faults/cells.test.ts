@@ -2,8 +2,9 @@
  * Some cells of the fault matrix with real processes; each commit tries others. All of them: npm run test:faults.
  */
 import test from 'ava';
+import { seedOfCommit } from '../effort.ts';
 import { UNFIT } from '../system/scenario.ts';
-import { cellsFor, seedOfCommit } from './choice.ts';
+import { cellsFor } from './choice.ts';
 import { runMatrix } from './matrix.ts';
 import { lineOf } from './report.ts';
 

@@ -1,24 +1,8 @@
 /** The cells that one commit tries in `npm test`: few, and other ones with the next commit. */
-import { execFileSync } from 'node:child_process';
-import { REPOSITORY } from '../../lab/paths.ts';
 import type { CellName } from './cell.ts';
 import { expected } from './expected.ts';
 import { POINTS } from './points.ts';
 import { cellsOf, USUAL_FAULTS } from './settings.ts';
-
-/** A number that every commit has another one of; 0 without git. */
-export function seedOfCommit(): number {
-  try {
-    const head = execFileSync('git', ['rev-parse', 'HEAD'], {
-      cwd: REPOSITORY,
-      encoding: 'utf8',
-      stdio: ['ignore', 'pipe', 'ignore'],
-    });
-    return Number.parseInt(head.slice(0, 7), 16);
-  } catch {
-    return 0;
-  }
-}
 
 /** How many of each kind. A machine that is stopped safely costs a new lab: those are left to the whole matrix. */
 const SHARES: readonly [count: number, chosen: (cell: CellName) => boolean][] = [

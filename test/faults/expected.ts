@@ -89,7 +89,7 @@ function inEpoch(name: FaultName, { target, brief }: Struck): Expectation {
 function protectedStays(target: Target): Expectation {
   switch (target) {
     case 'primary-qemu':
-      return primary('the guest stands still for a while; nobody is silent');
+      return either('nobody is silent; a guest that hangs for too long is left to the backup');
     case 'primary-proxy':
       return primary('what it held is lost as by a network, and the next epoch opens');
     case 'backup-coordinator':

@@ -2,6 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Verdict } from '../../lab/observer/oracle.ts';
 import { type CellName, type CellResult, runCell } from './cell.ts';
+import { expected } from './expected.ts';
 import { Field, type FieldOptions } from './field.ts';
 
 /** The observer reads everything since a field began after each cell, and the guest's memory of what it said is bounded. */
@@ -55,7 +56,12 @@ async function withinTime(run: Promise<Run>, cell: CellName): Promise<Run> {
   const late = sleep(CELL_MS_MAX, undefined, { signal: timer.signal }).then((): Run => {
     const offences = { repeated: 0, contradicted: 0, uncommitted: 0, lost: 0 };
     const notes = [`hangs: no end within ${CELL_MS_MAX} ms`];
-    const facts = { expected: 'either' as const, outcome: null, ok: false, gapMs: null };
+    const facts = {
+      expected: expected(cell.point, cell.fault).outcome,
+      outcome: null,
+      ok: false,
+      gapMs: null,
+    };
     const result = { ...cell, ...facts, offences, durationMs: CELL_MS_MAX, notes };
     return { result, verdict: undefined as unknown as Verdict };
   });

@@ -6,6 +6,7 @@ import { FAULT_FACTS, type FaultName } from './faults.ts';
 import { Violation } from './outside.ts';
 import { Simulation } from './simulation.ts';
 import { Strike } from './strike.ts';
+import { isProtected } from './survival.ts';
 
 export interface CellOptions {
   point: PointName;
@@ -80,11 +81,7 @@ function settle(sim: Simulation, fault: FaultName): Outcome {
   if (!sim.run(healedAt + LIVENESS_MS, () => heard() >= 0)) return 'stopped';
   const outcome = heard() === 0 ? 'primary' : 'backup';
   if (fault.startsWith('pause-forever')) return outcome;
-  const protectedAgain = () =>
-    sim.hosts.some(
-      ({ coordinator }) => coordinator?.process.alive && coordinator.state?.name === 'PROT',
-    );
-  if (!sim.run(healedAt + LIVENESS_MS, protectedAgain)) {
+  if (!sim.run(healedAt + LIVENESS_MS, () => isProtected(sim))) {
     throw new Violation('L1', 'the machine was not protected again');
   }
   return outcome;

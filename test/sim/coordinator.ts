@@ -211,6 +211,8 @@ export class SimCoordinator {
         return done();
       case 'hold':
         return this.#hold(action.epoch, done);
+      case 'end-protection':
+        return this.primary.endProtection(done);
       case 'open':
         return both(
           first => this.#gate.open(first),

@@ -8,7 +8,7 @@ import type { SimHost } from './host.ts';
 import { Violation } from './outside.ts';
 import type { Simulation } from './simulation.ts';
 import { Strike, type StrikeTimes } from './strike.ts';
-import { lostInBetween, survival } from './survival.ts';
+import { isProtected, lostInBetween, survival } from './survival.ts';
 
 export interface PlannedStrike {
   readonly fault: FaultName;
@@ -52,8 +52,8 @@ export function runScenario(sim: Simulation, { strikes, healAtMs, takeOverAtMs }
     if (lostInBetween(before, after)) throw new Violation('L1', 'the machine was given up');
     return sim.reached('stopped');
   }
-  const isProtected = () => sim.hosts.some(host => host.coordinator?.state?.name === 'PROT');
-  if (sim.run(healedAt + LIVENESS_MS, isProtected)) return sim.reached('protected again');
+  if (sim.run(healedAt + LIVENESS_MS, () => isProtected(sim)))
+    return sim.reached('protected again');
   const possible = survival(sim).possible;
   if (possible) throw new Violation('L1', 'the machine was not protected again');
 }

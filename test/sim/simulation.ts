@@ -1,6 +1,6 @@
 /**
  * The production's cores in one virtual world: two or three hosts, a witness and the network between them, driven by one
- * seed. Faults come from a plan (plan.ts); every step is judged by `outside`.
+ * seed. Faults come from a scenario (scenario.ts); every step is judged by `outside`.
  */
 import { type Reducer, reduce } from '../../coordinator/arbitration/host.ts';
 import type { HostState } from '../../coordinator/arbitration/host-state.ts';

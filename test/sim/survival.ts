@@ -1,5 +1,6 @@
 /** Whether the machine can go on at all, by what the register says and by who is alive: the judge of liveness. */
-import type { Register } from '../../coordinator/arbitration/register.ts';
+import type { HostStateName } from '../../coordinator/arbitration/host-state.ts';
+import { type Owner, type Register, sameOwner } from '../../coordinator/arbitration/register.ts';
 import type { SimHost } from './host.ts';
 import type { Simulation } from './simulation.ts';
 
@@ -24,6 +25,18 @@ export function lostInBetween(before: Survival, after: Survival): boolean {
   if (!before.possible || after.possible) return false;
   const owner = after.register?.primary.incarnation ?? '';
   return before.lives.has(owner);
+}
+
+/** Whether the pair that the register names stands: both live, and each knows its place. */
+export function isProtected(sim: Simulation): boolean {
+  const { register } = sim.witness;
+  if (register?.mode !== 'PAIR') return false;
+  const stands = (owner: Owner | null, name: HostStateName) =>
+    sim.hosts.some(({ coordinator }) => {
+      const state = coordinator?.process.alive ? coordinator.state : null;
+      return state?.name === name && sameOwner(state.me, owner);
+    });
+  return stands(register.primary, 'PROT') && stands(register.backup, 'BACK');
 }
 
 function mayRun({ identity, coordinator, qemu }: SimHost, register: Register | null): boolean {
