@@ -169,9 +169,14 @@ export class Backup {
     this.#keeper.release();
     standby.announce().catch(error => this.#modules.log.warn(`announcing: ${messageOf(error)}`));
     this.#endSession('this host has taken over');
-    // The shadow is the guest's memory now, and no checkpoint any more.
-    await this.#store.discard();
-    this.#replaceStore();
+    try {
+      // The shadow is the guest's memory now, and no checkpoint any more.
+      await this.#store.discard();
+      this.#replaceStore();
+    } catch (error) {
+      // The guest runs, whatever becomes of this; a later copy will be refused with the reason.
+      this.#modules.log.error(`the store of the last copy stays: ${messageOf(error)}`);
+    }
     return standby;
   }
 
@@ -315,7 +320,9 @@ export class Backup {
     const { state, dispatch, explain, log } = this.#modules;
     const reason = error?.message ?? 'the primary ended the connection';
     if (state().name === 'JOIN') {
-      explain(`waits for a primary; the last one: ${this.#trial.failure ?? reason}`);
+      explain(
+        `waits for a primary; the last one: ${error?.message ?? this.#trial.failure ?? reason}`,
+      );
       void this.#endTrial();
       return;
     }

@@ -255,10 +255,14 @@ function policy(given: string | undefined): BackupLossPolicy {
 
 function gateway(address: string): string {
   // One spelling: an answer is known by the address that it comes from.
-  if (net.isIPv6(address)) return new URL(`http://[${address}]`).hostname.slice(1, -1);
+  if (net.isIPv6(address) && !address.includes('%'))
+    return new URL(`http://[${address}]`).hostname.slice(1, -1);
   if (net.isIPv4(address)) return address;
   const got = JSON.stringify(address);
-  throw new CurlingError('CURLING_USAGE', `--gateway: expected an IP address, got ${got}`);
+  throw new CurlingError(
+    'CURLING_USAGE',
+    `--gateway: expected an IP address without a zone, got ${got}`,
+  );
 }
 
 function named(option: string, name: string): string {

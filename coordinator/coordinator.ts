@@ -81,7 +81,7 @@ export class Coordinator extends EventEmitter<CoordinatorEvents> {
   readonly #explanation = new Explanation('starting');
   #reasonLogged = '';
   #unprotected: Unprotected | null = null;
-  #suspectedFor = 'unknown';
+  #suspectedFor = 'this coordinator was started again';
   /** In JOIN: what the register says about the machine, to be added to the reason. */
   #elsewhere = '';
   #since = new Date();
@@ -334,9 +334,9 @@ export class Coordinator extends EventEmitter<CoordinatorEvents> {
       const waitMs = resumeFailed ? RESUME_RETRY_MS : RETRY_MS;
       this.#retryTimer = setTimeout(() => {
         this.#retryTimer = undefined;
-        // Behind an answer #after comes again.
-        const waits = this.#decisions.asking && ['PRES', 'SRES', 'FROZ'].includes(this.#state.name);
-        if (unresolved(this.#state) && !waits) this.dispatch({ type: 'retry' });
+        if (!unresolved(this.#state)) return;
+        if (['PRES', 'SRES', 'FROZ'].includes(this.#state.name)) this.#decisions.retry();
+        else this.dispatch({ type: 'retry' });
       }, waitMs);
     }
   }
@@ -407,10 +407,11 @@ export class Coordinator extends EventEmitter<CoordinatorEvents> {
       // left in the proxy is nobody's any more.
       const opened = this.#gate.discard().then(() => this.#openOrHold(epoch + 1));
       const [standby] = await Promise.all([this.backup.resume(epoch), opened]);
+      // First this: a QEMU that has ended meanwhile is told by attach, and was resumed before.
+      this.#queue.push({ type: 'resumed' });
       this.primary.attach(standby.qmp);
       this.#modules.stopAt('announced');
       this.#failovers.resumed(this.#state, epoch);
-      this.#queue.push({ type: 'resumed' });
     } catch (error) {
       this.#modules.log.fatal({ code: asCurlingError(error).code }, messageOf(error));
       this.#queue.push({ type: 'guest-lost', reason: messageOf(error) });

@@ -37,13 +37,15 @@ export class Decisions {
     this.#modules = modules;
     modules.gateway?.on('change', reachable => {
       if (reachable) modules.trouble('gateway', null);
-      if (reachable && this.#wantsGrant && !this.asking) modules.dispatch({ type: 'retry' });
+      if (reachable && this.#wantsGrant) this.retry();
     });
   }
 
-  /** Whether a question for a transition waits for its answer; another one would only come after it. */
-  get asking(): boolean {
-    return this.#asking > 0;
+  /** Has the question repeated, unless one waits for its answer, or nobody outside would hear who is granted it. */
+  retry(): void {
+    if (this.#asking > 0) return;
+    if (this.#wantsGrant && !this.#heardOutside()) return this.read();
+    this.#modules.dispatch({ type: 'retry' });
   }
 
   /** Asks for a transition; the answer is dispatched. */

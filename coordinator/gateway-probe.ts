@@ -44,6 +44,7 @@ export class GatewayProbe extends EventEmitter<GatewayProbeEvents> {
   readonly monitor: GatewayMonitor;
   readonly #clock: Clock;
   readonly #log: Logger;
+  readonly #raw: RawSocketModule;
   readonly #sockets = new Map<Family, RawSocket>();
   readonly #identifier = randomBytes(2).readUInt16BE();
   #sequence = 0;
@@ -52,8 +53,14 @@ export class GatewayProbe extends EventEmitter<GatewayProbeEvents> {
   #probeTimer: NodeJS.Timeout | undefined;
   #lookTimer: NodeJS.Timeout | undefined;
 
-  private constructor(addresses: readonly string[], clock: Clock, log: Logger) {
+  private constructor(
+    raw: RawSocketModule,
+    addresses: readonly string[],
+    clock: Clock,
+    log: Logger,
+  ) {
     super();
+    this.#raw = raw;
     this.#clock = clock;
     this.#log = log;
     this.monitor = new GatewayMonitor(addresses);
@@ -70,9 +77,9 @@ export class GatewayProbe extends EventEmitter<GatewayProbeEvents> {
     log: Logger,
   ): Promise<GatewayProbe> {
     const raw = await loadRawSocket();
-    const probe = new GatewayProbe(addresses, clock, log);
+    const probe = new GatewayProbe(raw, addresses, clock, log);
     try {
-      for (const address of addresses) probe.#openSocket(raw, familyOf(address));
+      for (const address of addresses) probe.#openSocket(familyOf(address));
     } catch (error) {
       probe.close();
       throw error;
@@ -108,7 +115,7 @@ export class GatewayProbe extends EventEmitter<GatewayProbeEvents> {
 
   #ask(address: string): void {
     const family = familyOf(address);
-    const socket = this.#sockets.get(family);
+    const socket = this.#sockets.get(family) ?? this.#openAgain(family);
     if (!socket) return;
     this.#sequence = (this.#sequence + 1) & 0xffff;
     const payload = randomBytes(PAYLOAD_BYTES);
@@ -120,16 +127,25 @@ export class GatewayProbe extends EventEmitter<GatewayProbeEvents> {
     });
   }
 
-  #openSocket(raw: RawSocketModule, family: Family): void {
+  #openAgain(family: Family): RawSocket | undefined {
+    try {
+      this.#openSocket(family);
+    } catch (error) {
+      this.#failure = messageOf(error);
+    }
+    return this.#sockets.get(family);
+  }
+
+  #openSocket(family: Family): void {
     if (this.#sockets.has(family)) return;
-    const { AddressFamily, Protocol } = raw;
+    const { AddressFamily, Protocol } = this.#raw;
     const options =
       family === 4
         ? { protocol: Protocol.ICMP, addressFamily: AddressFamily.IPv4 }
         : { protocol: Protocol.ICMPv6, addressFamily: AddressFamily.IPv6 };
     let socket: RawSocket;
     try {
-      socket = raw.createSocket(options);
+      socket = this.#raw.createSocket(options);
     } catch (error) {
       const text = `--gateway needs a raw socket, and so CAP_NET_RAW or root: ${messageOf(error)}`;
       throw new CurlingError('CURLING_NOT_ROOT', text, { cause: error });
@@ -137,11 +153,13 @@ export class GatewayProbe extends EventEmitter<GatewayProbeEvents> {
     socket.on('message', (packet: Buffer, source: string) =>
       this.#received(family, packet, source),
     );
-    // The package closes a socket that failed: nothing is reachable then, and nothing is asked for.
+    // A socket that failed is of no use; the next probe takes another one.
     socket.on('error', (error: Error) => {
-      this.#log.error(`the gateways cannot be asked any more: ${messageOf(error)}`);
+      if (this.#sockets.get(family) !== socket) return;
+      this.#log.error(`a gateway cannot be asked: ${messageOf(error)}`);
       this.#failure = messageOf(error);
       this.#sockets.delete(family);
+      socket.close();
     });
     this.#sockets.set(family, socket);
   }

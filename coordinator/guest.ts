@@ -48,8 +48,13 @@ export async function quitGuest(
   }
   if (!qmp) return true;
   const quitting = qmp;
-  const ended = new Promise<void>(resolve => quitting.once('close', () => resolve()));
+  let onClose = () => {};
+  const ended = new Promise<void>(resolve => {
+    onClose = resolve;
+  });
+  quitting.once('close', onClose);
   quitting.execute('quit').catch(() => {});
   await Promise.race([ended, new Promise(resolve => setTimeout(resolve, QUIT_MS).unref())]);
+  quitting.off('close', onClose);
   return quitting.closedBy !== undefined;
 }

@@ -85,6 +85,8 @@ export class OutputGate {
     if (!this.#proxy.connected) return;
     const status = await this.#proxy.status().catch(() => undefined);
     if (status?.state === 'hold' && this.#wanted === 'free') await this.open();
+    if (status && status.state !== 'hold' && this.#wanted === 'held')
+      await this.#attempt('hold', () => this.hold(null));
   }
 
   async #restore(): Promise<void> {

@@ -102,6 +102,7 @@ export class Protection {
   /** The newest epoch that was begun; the one after it is open in the proxy. */
   #taken: number;
   #firstDevice: Buffer | undefined;
+  #copied = false;
   #device: Buffer | undefined;
   #sealed = false;
   #replyAtMs = 0;
@@ -145,8 +146,9 @@ export class Protection {
     return this.#phase;
   }
 
+  /** The newest epoch that may have been sealed or committed: not that of a copy which was given up half way. */
   get takenEpoch(): number {
-    return this.#taken;
+    return this.#copied ? this.#taken : this.#taken - 1;
   }
 
   get inFlight(): number {
@@ -254,6 +256,7 @@ export class Protection {
   #onFirstPass(device: Buffer): void {
     this.#phase = 'held';
     this.#firstDevice = device;
+    this.#copied = true;
     this.#modules.stopAt('snapshot');
     this.#modules.handlers.snapshot(this.#taken);
   }

@@ -9,7 +9,7 @@ import fs from 'node:fs';
 import net from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { monotonicClock } from '../../common/clock.ts';
-import { CurlingError, messageOf } from '../../common/errors.ts';
+import { asCurlingError, CurlingError, messageOf } from '../../common/errors.ts';
 import { QmpClient } from '../../common/qmp/client.ts';
 import type { QmpEvent } from '../../common/qmp/messages.ts';
 import type { StopAt } from '../../common/test-stop.ts';
@@ -119,7 +119,11 @@ export class Standby {
       const marks = await this.#feed(stream, elapsed, stopAt);
       aboutToRun();
       this.#mayHaveRun = true;
-      await this.qmp.execute('cont');
+      await this.qmp.execute('cont').catch(error => {
+        // Refused, so it has not run: a disk whose lock another QEMU still has, for one.
+        if (asCurlingError(error).code === 'CURLING_COMMAND_FAILED') this.#mayHaveRun = false;
+        throw error;
+      });
       stopAt('running');
       const runningMs = elapsed();
       if (!(await queryRunning(this.qmp))) throw new Error('the guest was stopped again at once');

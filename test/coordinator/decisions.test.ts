@@ -74,6 +74,7 @@ test('a gateway that is back is a reason to ask at once, where something is aske
   ] as const) {
     const { gateway, did } = setUp({ gateway: false, state });
     gateway.emit('change', false);
+    gateway.reachable = true;
     gateway.emit('change', true);
     t.deepEqual(did, ['gateway: null', ...retried]);
   }
