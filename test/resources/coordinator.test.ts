@@ -8,9 +8,12 @@ import { PageChunk } from '../../coordinator/checkpoint/page-chunk.ts';
 import { describeGuest } from '../../coordinator/qemu/guest-description.ts';
 import { SenderSession } from '../../coordinator/replication/sender.ts';
 import { drive, SocketLink } from '../../coordinator/replication/transport.ts';
-import { Bench, until, VM } from '../coordinator/bench.ts';
+import { Bench, STANDBY_COMMAND, until, VM } from '../coordinator/bench.ts';
 import { FAKE_RAM_BYTES, guestAnswers } from '../coordinator/fake-guest.ts';
 import { fill, noMoreFiles, smallMount, strangersTo } from './limits.ts';
+
+/** The double of a standby cannot load what it is given. */
+const UNTRIED = ['--no-trial-load', '--', ...STANDBY_COMMAND];
 
 const LAYOUT = {
   machine: 'pc-fake',
@@ -87,7 +90,7 @@ class Played {
 test('a store without room refuses the pairing and says what is needed (needs root)', async t => {
   const mount = smallMount(t, 8 << 10);
   const bench = await Bench.create(t);
-  const program = await bench.serving('backup', { 'shadow-dir': path.join(mount, VM) });
+  const program = await bench.serving('backup', { 'shadow-dir': path.join(mount, VM) }, UNTRIED);
   const primary = await Played.connect(t, bench.port);
   await primary.until('refused CURLING_STORE');
   t.regex(primary.heard.join(), /needs 80\.0 MiB .* are free; enlarge that file system/);
@@ -104,7 +107,7 @@ for (const [what, leftBytes] of [
   test(`a store that is full ${what} commits nothing of it and tells the primary (needs root)`, async t => {
     const mount = smallMount(t, 128 << 10);
     const bench = await Bench.create(t);
-    const program = await bench.serving('backup', { 'shadow-dir': path.join(mount, VM) });
+    const program = await bench.serving('backup', { 'shadow-dir': path.join(mount, VM) }, UNTRIED);
     const primary = await Played.connect(t, bench.port);
     await primary.until('welcome');
     if (leftBytes > 0) {
@@ -131,7 +134,7 @@ for (const [what, leftBytes] of [
 
 test('a coordinator without descriptors lets nobody in and goes on (needs root)', async t => {
   const bench = await Bench.create(t);
-  const program = await bench.serving('backup');
+  const program = await bench.serving('backup', {}, UNTRIED);
   const primary = await Played.connect(t, bench.port);
   await primary.until('welcome');
   primary.checkpoint(1, 16);

@@ -102,9 +102,9 @@ export class Network {
     this.#stalled.add(stalled);
   }
 
-  /** One request or answer between a host and the witness; may arrive twice, late, and in any order. */
-  message(from: number, to: number, arrive: () => void): void {
-    const copies = this.#random.chance(this.#options.duplicateRate) ? 2 : 1;
+  /** One request or answer between a host and the witness; may arrive late, in any order, and twice, unless `once`. */
+  message(from: number, to: number, arrive: () => void, once = false): void {
+    const copies = this.#random.chance(this.#options.duplicateRate) && !once ? 2 : 1;
     for (let copy = 0; copy < copies; copy++) this.#messageOnce(from, to, arrive);
   }
 

@@ -66,8 +66,11 @@ export class SimWitness {
           deliver();
         }),
       );
+    // TCP delivers a question once. Whoever asks twice knows that; a backup that did not relies on it.
+    const once = request?.transition === 'solo-by-backup';
+    const ask = (arrive: () => void) => this.#network.message(from, this.node, arrive, once);
     client.effect(() =>
-      this.#network.message(from, this.node, () => {
+      ask(() => {
         const { process } = this;
         if (!process.alive) return answer(failed);
         process.read(() => {
