@@ -80,6 +80,8 @@ export function needsRepair({ point, fault }: CellName): boolean {
       return decided(point);
     case 'primary-coordinator':
       return !takesOver;
+    case 'backup-coordinator':
+      return takesOver; // the guest may be heard before, but nobody can be asked
     default:
       return false;
   }
