@@ -70,7 +70,7 @@ test('a standby that died after its guest ran is not resumed again', t => {
 
 /**
  * These stand behind another rule here: the wire names both incarnations in every message, so an acknowledgement of
- * somebody else never arrives, and a life that is over asks for nothing; and no host has the policy hold here.
+ * somebody else never arrives, and a life that is over asks for nothing; no host has the policy hold here; and no takeover is asked for twice at once.
  * test/arbitration catches them, without the wire.
  */
 const COVERED: readonly Mutant[] = [
@@ -78,6 +78,7 @@ const COVERED: readonly Mutant[] = [
   'grants go to the host, not to its incarnation',
   "ignores the backup's incarnation",
   'answers as the backup that it was before it lost its state',
+  'lets a swap of any generation pass',
   'opens under policy hold',
   'lets go of what was held when the copy is taken',
 ];
