@@ -13,6 +13,7 @@ import {
   wholeNumber,
 } from '../common/options.ts';
 import { type Credentials, WIRE_OPTIONS, wireCredentials } from '../common/wire/credentials.ts';
+import { HOST_NAME } from '../common/wire/keys.ts';
 import { ETCD_OPTIONS, type EtcdConfig, etcdConfig } from './arbitration/etcd-options.ts';
 import { BACKUP_LOSS_POLICIES, type BackupLossPolicy } from './arbitration/host-state.ts';
 
@@ -156,8 +157,6 @@ export const COORDINATOR: CommandSpec = {
   ],
 };
 
-const NAME = /^[A-Za-z0-9_.-]{1,64}$/;
-
 /**
  * The configuration that a command line says.
  * @throws CurlingError CURLING_USAGE naming the option, what was expected and what came.
@@ -266,7 +265,7 @@ function gateway(address: string): string {
 }
 
 function named(option: string, name: string): string {
-  if (NAME.test(name)) return name;
+  if (HOST_NAME.test(name)) return name;
   const expected = '1 to 64 letters, digits, dots, dashes or underscores';
   throw new CurlingError(
     'CURLING_USAGE',

@@ -1,8 +1,8 @@
 /** Where etcd is, as curling's programs are told on their command lines. */
 import { readFileSync } from 'node:fs';
-import net from 'node:net';
 import { CurlingError, messageOf } from '../../common/errors.ts';
 import type { CommandLine, OptionSpec } from '../../common/options.ts';
+import { isLoopback } from '../../common/wire/credentials.ts';
 
 /** Endpoints of one cluster; one store may be behind all of them. */
 const ENDPOINTS_MAX = 9;
@@ -60,16 +60,11 @@ function endpoint(text: string, plaintext: boolean): URL {
     url && `${url.pathname}${url.search}${url.hash}${url.username}${url.password}` === '/';
   if (!url || !bare || !(plain || url.protocol === 'https:'))
     throw usage(`--etcd: expected http://HOST:PORT or https://HOST:PORT, got ${text}`);
-  if (plain && !plaintext && !isLoopback(url.hostname)) {
+  if (plain && !plaintext && !isLoopback(url.hostname.replace(/^\[|\]$/g, ''))) {
     const text = `--etcd: ${url.origin} is neither https nor loopback; --etcd-plaintext allows it`;
     throw usage(text);
   }
   return url;
-}
-
-function isLoopback(hostname: string): boolean {
-  if (hostname === 'localhost' || hostname === '[::1]') return true;
-  return net.isIPv4(hostname) && hostname.startsWith('127.');
 }
 
 function contents(option: string, file: string): Buffer {

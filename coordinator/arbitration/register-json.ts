@@ -5,9 +5,9 @@
 import { CurlingError } from '../../common/errors.ts';
 import { isObject, type JsonObject } from '../../common/qmp/messages.ts';
 import { shown } from '../../common/shown.ts';
+import { HOST_NAME } from '../../common/wire/keys.ts';
 import type { Owner, Register, SwapRequest, Transition } from './register.ts';
 
-const NAME = /^[A-Za-z0-9_.-]{1,64}$/;
 const IDENTITY = /^[0-9a-f]{32}$/;
 const TRANSITIONS: readonly Transition[] = ['create', 'pair', 'solo-by-primary', 'solo-by-backup'];
 
@@ -16,7 +16,7 @@ const TRANSITIONS: readonly Transition[] = ['create', 'pair', 'solo-by-primary',
  * @throws CurlingError CURLING_REGISTER
  */
 export function parseName(what: string, value: unknown): string {
-  if (typeof value === 'string' && NAME.test(value)) return value;
+  if (typeof value === 'string' && HOST_NAME.test(value)) return value;
   throw malformed(what, '1 to 64 characters of A-Z a-z 0-9 _ . -', value);
 }
 
