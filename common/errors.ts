@@ -13,6 +13,8 @@ export const EXIT = {
   runtime: 1,
   /** The command line is wrong. */
   usage: 2,
+  /** A configuration file is wrong. */
+  configuration: 3,
   /** This machine lacks something: a capability, a tap, a tool. */
   environment: 4,
 } as const;
@@ -23,6 +25,7 @@ export type ExitStatus = (typeof EXIT)[keyof typeof EXIT];
 export const ERROR_CODES = {
   CURLING_USAGE: EXIT.usage,
   CURLING_INTERNAL: EXIT.runtime,
+  CURLING_CONFIG: EXIT.configuration,
   // environment
   CURLING_NOT_ROOT: EXIT.environment,
   CURLING_NO_TUN: EXIT.environment,

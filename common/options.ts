@@ -11,6 +11,8 @@ export interface OptionSpec {
   value?: string;
   help: string;
   default?: string | boolean | string[];
+  /** True: said on the command line alone, never in a configuration file. */
+  flagOnly?: true;
 }
 
 export interface CommandSpec {
@@ -30,6 +32,8 @@ export interface CommandLine {
   positionals: string[];
   /** Words after `--`, e.g. another program's command. */
   rest: string[];
+  /** The options that were given; the other values are defaults. */
+  given: ReadonlySet<string>;
 }
 
 /**
@@ -55,9 +59,11 @@ export function parseCommandLine(spec: CommandSpec, argv: readonly string[]): Co
   try {
     const end = argv.indexOf('--');
     const args = argv.slice(0, end < 0 ? argv.length : end);
-    const parsed = parseArgs({ args, options, allowPositionals: true, strict: true });
+    const how = { allowPositionals: true, strict: true, tokens: true } as const;
+    const { values, positionals, tokens } = parseArgs({ args, options, ...how });
     const rest = end < 0 ? [] : argv.slice(end + 1);
-    return { values: parsed.values, positionals: parsed.positionals, rest };
+    const given = new Set(tokens.flatMap(token => (token.kind === 'option' ? [token.name] : [])));
+    return { values, positionals, rest, given };
   } catch (error) {
     const text = `${messageOf(error)}; ${spec.program} --help lists the options`;
     throw new CurlingError('CURLING_USAGE', text, { cause: error });

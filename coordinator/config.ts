@@ -2,7 +2,9 @@
 import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
+import { daemonOptions } from '../common/daemon-options.ts';
 import { CurlingError } from '../common/errors.ts';
+import { type HttpAddress, httpAddress } from '../common/http/address.ts';
 import { logLevel } from '../common/log.ts';
 import {
   type CommandLine,
@@ -29,6 +31,8 @@ export interface CoordinatorConfig {
   witnessStore: string | undefined;
   /** Whether an absent register may be created (once in the life of a protected machine). */
   create: boolean;
+  /** Whether that is all that there is to do. */
+  createOnly: boolean;
   proxyPath: string;
   controlPath: string;
   /** The monitor of the guest's QEMU; only with role `primary`. */
@@ -60,28 +64,41 @@ export interface CoordinatorConfig {
   onBackupLoss: BackupLossPolicy;
   /** One of them must answer before a grant is asked for; none: nothing is asked of anybody. */
   gateways: string[];
+  /** Where metrics and the status page are served; undefined: nowhere. */
+  http: HttpAddress | undefined;
   logLevel: string;
 }
 
 export const COORDINATOR: CommandSpec = {
   program: 'curling-coordinator',
-  usage: '--vm NAME --role primary|backup (--witness HOST:PORT | --etcd URL) … [-- QEMU-COMMAND…]',
+  usage: '[create] --vm NAME [--role ROLE] [options] [-- QEMU-COMMAND…]',
   summary:
     'Protects one virtual machine: takes, replicates and commits its checkpoints, and fails over.',
   options: {
-    vm: { type: 'string', value: 'NAME', help: 'the virtual machine' },
+    vm: { type: 'string', value: 'NAME', flagOnly: true, help: 'the virtual machine' },
     host: { type: 'string', value: 'NAME', help: "this host's name (default: its host name)" },
     role: {
       type: 'string',
       value: 'ROLE',
-      help: 'primary: its QEMU runs here; backup: nothing does',
+      default: 'backup',
+      flagOnly: true,
+      help: 'backup: its QEMU runs here if it did before; primary: it does, see --qmp',
     },
     witness: { type: 'string', value: 'HOST:PORT', help: 'the witness' },
     ...ETCD_OPTIONS,
     'witness-store': { type: 'string', value: 'ID', help: 'the store that the witness must have' },
-    create: { type: 'boolean', help: "create the machine's register: its very first protection" },
+    create: {
+      type: 'boolean',
+      flagOnly: true,
+      help: "create the machine's register: its very first protection",
+    },
     qmp: { type: 'string', value: 'PATH', help: "monitor of the guest's QEMU (role primary)" },
-    proxy: { type: 'string', value: 'PATH', help: "the proxy's control socket" },
+    tap: { type: 'string', value: 'TAP', multiple: true, help: "the guest's taps, as its proxy's" },
+    proxy: {
+      type: 'string',
+      value: 'PATH',
+      help: "the proxy's control socket (default: that of the first --tap)",
+    },
     control: { type: 'string', value: 'PATH', help: 'own control socket' },
     listen: { type: 'string', value: 'HOST:PORT', help: 'where a primary may connect' },
     peer: {
@@ -144,14 +161,10 @@ export const COORDINATOR: CommandSpec = {
       multiple: true,
       help: 'must answer a ping before a grant is asked for; repeated: any one',
     },
-    'log-level': {
-      type: 'string',
-      value: 'LEVEL',
-      default: 'info',
-      help: 'error, warn, info or debug',
-    },
+    ...daemonOptions(7710),
   },
   notes: [
+    'create --vm NAME makes the register of a machine that runs here, its very first protection, and ends.',
     "What follows -- is the guest's QEMU command as on the primary, without its monitor: the standby is",
     'started with it.',
   ],
@@ -168,12 +181,10 @@ export function coordinatorConfig(line: CommandLine): CoordinatorConfig {
   if (role !== 'primary' && role !== 'backup') {
     throw new CurlingError('CURLING_USAGE', `--role: expected primary or backup, got ${role}`);
   }
-  const qmpPath = role === 'primary' ? requiredText('qmp', value.qmp) : undefined;
-  if (line.positionals.length > 0) {
-    const text = `expected options, got ${line.positionals.join(' ')}; the QEMU command stands after --`;
-    throw new CurlingError('CURLING_USAGE', text);
-  }
-  if (role === 'backup' && line.rest.length === 0) {
+  const createOnly = isCreate(line.positionals);
+  const needsGuest = createOnly || role === 'primary';
+  const qmpPath = needsGuest ? requiredText('qmp', value.qmp) : undefined;
+  if (!needsGuest && line.rest.length === 0) {
     throw new CurlingError(
       'CURLING_USAGE',
       'a backup needs the QEMU command of its standby after --',
@@ -198,7 +209,8 @@ export function coordinatorConfig(line: CommandLine): CoordinatorConfig {
     ...register,
     witnessStore: text(value['witness-store']),
     create: value.create === true,
-    proxyPath: requiredText('proxy', value.proxy),
+    createOnly,
+    proxyPath: text(value.proxy) ?? proxyOf(value.tap),
     controlPath: text(value.control) ?? path.join(runDir, 'coordinator.sock'),
     qmpPath,
     listen,
@@ -226,8 +238,23 @@ export function coordinatorConfig(line: CommandLine): CoordinatorConfig {
     allowUnheld: (value['allow-unheld'] as string[] | undefined) ?? [],
     onBackupLoss: policy(text(value['on-backup-loss'])),
     gateways: ((value.gateway as string[] | undefined) ?? []).map(gateway),
+    http: httpAddress(value.http),
     logLevel: logLevel(value['log-level']),
   };
+}
+
+function isCreate(words: readonly string[]): boolean {
+  if (words.length === 0) return false;
+  if (words.length === 1 && words[0] === 'create') return true;
+  const text = `expected create or nothing, got ${words.join(' ')}; the QEMU command stands after --`;
+  throw new CurlingError('CURLING_USAGE', text);
+}
+
+/** The control socket that the proxy of these taps has by default. */
+function proxyOf(taps: unknown): string {
+  const [first] = (taps as string[] | undefined) ?? [];
+  if (first !== undefined) return `/run/curling/proxy-${first}.sock`;
+  throw new CurlingError('CURLING_USAGE', "--proxy is required, or --tap, the guest's taps");
 }
 
 /** Where the register is. */

@@ -89,6 +89,8 @@ export class Coordinator extends EventEmitter<CoordinatorEvents> {
   #retryTimer: NodeJS.Timeout | undefined;
   #doubtTimer: NodeJS.Timeout | undefined;
   #gatewayLost = false;
+  /** When the event that is being taken was begun; undefined while none is. */
+  #takingSince: number | undefined;
   #closed = false;
 
   private constructor(modules: CoordinatorModules, state: HostState) {
@@ -208,6 +210,11 @@ export class Coordinator extends EventEmitter<CoordinatorEvents> {
     return this.#since;
   }
 
+  /** For how long one event has been worked on, milliseconds; 0 when nothing is being done. */
+  get busyMs(): number {
+    return this.#takingSince === undefined ? 0 : this.#modules.clock.now() - this.#takingSince;
+  }
+
   /** Takes an event; at once when nothing else is being done. */
   dispatch(event: HostEvent): void {
     if (this.#closed) return;
@@ -255,7 +262,9 @@ export class Coordinator extends EventEmitter<CoordinatorEvents> {
   /** Takes one event to its end; called by the queue, one at a time. */
   #take(event: HostEvent, taken: (error: Error | null) => void): void {
     const before = this.#state;
+    this.#takingSince = this.#modules.clock.now();
     const finish = () => {
+      this.#takingSince = undefined;
       if (before.name !== this.#state.name) this.#changed(before);
       this.#after();
       taken(null);

@@ -3,18 +3,22 @@
 import path from 'node:path';
 import { type Capability, keepOnly } from '../common/capabilities.ts';
 import { monotonicClock } from '../common/clock.ts';
+import { Daemon } from '../common/daemon.ts';
 import { CurlingError, EXIT } from '../common/errors.ts';
 import { lock } from '../common/lock.ts';
-import { createLogger } from '../common/log.ts';
+import { createRegistry, metricsRoute } from '../common/metrics.ts';
 import { runProgram, untilTerminated } from '../common/program.ts';
 import type { JsonObject } from '../common/qmp/messages.ts';
 import { QmpServer } from '../common/qmp/server.ts';
+import { reloadService } from '../common/reload.ts';
 import { shown } from '../common/shown.ts';
 import { testStopFrom } from '../common/test-stop.ts';
 import { socketFolder } from '../common/wire/private-file.ts';
+import { type Configuration, configure } from '../config/configure.ts';
 import { openRegister, type RegisterSource } from './arbitration/backend.ts';
 import { COORDINATOR, type CoordinatorConfig, coordinatorConfig } from './config.ts';
 import { Coordinator } from './coordinator.ts';
+import { createMachine } from './create-machine.ts';
 import { GatewayProbe } from './gateway-probe.ts';
 import { IdentityFile } from './identity.ts';
 import { ProxyClient } from './proxy-client.ts';
@@ -38,10 +42,17 @@ const NEEDED: readonly Capability[] = [
 ];
 
 await runProgram(COORDINATOR, async line => {
-  const config = coordinatorConfig(line);
+  const configuration = configure('coordinator', line, coordinatorConfig);
+  if (!configuration) return EXIT.ok;
+  const { config } = configuration;
   const low: Capability[] = config.listen.port < 1024 ? ['NET_BIND_SERVICE'] : [];
   const warning = await keepOnly([...NEEDED, ...low]);
-  const log = createLogger('curling-coordinator', config.logLevel).child({ vm: config.vm });
+  const daemon = await Daemon.open({
+    program: COORDINATOR.program,
+    logLevel: config.logLevel,
+    log: { vm: config.vm },
+  });
+  const { log } = daemon;
   if (warning) log.warn(warning);
   const sabotage = sabotageFrom(process.env, 'coordinator');
   if (sabotage)
@@ -72,6 +83,10 @@ await runProgram(COORDINATOR, async line => {
     );
     // Not before: what it remembers may still be changed by who had the directory until now.
     const identity = new IdentityFile(config.runDir);
+    if (config.createOnly) {
+      process.stdout.write(await createMachine(config, identity, witness));
+      return EXIT.ok;
+    }
     proxy = await ProxyClient.connect(config.proxyPath);
     const clock = monotonicClock;
     gateway =
@@ -81,9 +96,11 @@ await runProgram(COORDINATOR, async line => {
     coordinator = await Coordinator.start(modules, (name, data) => server.emit(name, data));
     begin({ coordinator, proxy });
     log.info({ state: coordinator.state.name }, 'serving');
+    serveOthers({ coordinator, proxy }, configuration, witness, daemon);
     const signal = await untilTerminated();
     log.info({ signal }, 'ending; the guest, if it runs here, runs on');
   } finally {
+    await daemon.close();
     await server.close();
     await coordinator?.close();
     gateway?.close();
@@ -96,6 +113,28 @@ await runProgram(COORDINATOR, async line => {
 interface Parts {
   coordinator: Coordinator;
   proxy: ProxyClient;
+}
+
+/** A queue of events that stands still for this long is stuck: the longest action, a resume, has shorter time-outs. */
+const STUCK_MS = 30_000;
+
+function serveOthers(
+  { coordinator, proxy }: Parts,
+  configuration: Configuration<CoordinatorConfig>,
+  witness: RegisterSource,
+  daemon: Daemon,
+): void {
+  const { config } = configuration;
+  const document = () => report(coordinator, config, proxy, witness);
+  const registry = createRegistry(COORDINATOR.program, { vm: config.vm });
+  daemon.serve({
+    http: config.http,
+    routes: { '/metrics': metricsRoute(registry) },
+    status: () => `${coordinator.state.name} ${coordinator.reason}`,
+    progress: () => coordinator.busyMs < STUCK_MS,
+    reload: () => reloadService(daemon.log, config, configuration.reread()),
+    dump: document,
+  });
 }
 
 /** @param started Gives the parts once they have started: commands wait for them. */

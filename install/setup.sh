@@ -16,7 +16,7 @@ KERNEL=linux-image-cloud-amd64
 PACKAGES='qemu-system-x86 cpio gcc libc6-dev iproute2 nftables openssl spin tcpdump xz-utils'
 # What npm needs to compile the optional addons (pcap, raw-socket); wanted only when npm packages are installed.
 ADDON_PACKAGES='g++ make python3 libpcap-dev'
-SOURCES='common proxy coordinator witness ctl lab demo test bench'
+SOURCES='common config proxy coordinator witness ctl lab demo test bench'
 # Written last by each step, so that a step that was interrupted is done again.
 MODULES_STAMP=node_modules/.curling-set-up
 BUILD_STAMP=build/.curling-sources

@@ -23,6 +23,8 @@ import { type Guest, type GuestOptions, guestArguments, startGuest } from './qem
 export const VM = 'demo';
 const WITNESS_PORT = 7700;
 const REPLICATION_PORT = 7701;
+/** The machine that the lab is on may have a configuration of its own. */
+const NO_FILES = ['--config', 'none'];
 const ETCD_URL = 'http://10.77.0.9:2379';
 
 export interface DeploymentOptions extends LabOptions {
@@ -90,7 +92,7 @@ export class Deployment {
     const log = witness.logPath('witness');
     const from = statSync(log, { throwIfNoEntry: false })?.size ?? 0;
     const listen = ['--listen', `10.77.0.9:${WITNESS_PORT}`, '--store', store];
-    listen.push('--keys', this.keyFile());
+    listen.push('--keys', this.keyFile(), ...NO_FILES);
     const child = witness.spawn(process.execPath, [program, ...listen], { log: 'witness', env });
     await untilLogged(child, log, from, witness.name);
     return child;
@@ -118,6 +120,7 @@ export class Deployment {
   async startProxy(name: string): Promise<ChildProcess> {
     const host = this.lab.host(name);
     const args = ['--tap', host.tap, '--control', this.proxyPath(host), '--buffer-mib', '64'];
+    args.push(...NO_FILES);
     const child = host.spawn(process.execPath, [built('proxy/main.js'), ...args], { log: 'proxy' });
     await this.#untilServed(child, this.proxyPath(host), host);
     return child;
@@ -133,7 +136,7 @@ export class Deployment {
     const host = this.lab.host(name);
     const peers = (options.peers ?? []).map(peer => this.lab.host(peer));
     const args = [
-      ...['--vm', VM, '--host', name, '--role', options.role],
+      ...['--vm', VM, '--host', name, '--role', options.role, ...NO_FILES],
       ...this.#registerOptions(),
       ...['--proxy', this.proxyPath(host)],
       ...['--control', this.coordinatorPath(name), '--run-dir', host.runDir],

@@ -114,6 +114,11 @@ export class QmpServer {
     return this.#wire.counters;
   }
 
+  /** Connections that stand. */
+  get clients(): number {
+    return this.#clients.size;
+  }
+
   /** The port that a TCP server listens on. */
   get port(): number {
     return this.#wire.port;

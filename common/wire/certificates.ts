@@ -33,9 +33,9 @@ export function loadCertificates(
   host?: string,
 ): Certificates {
   const loaded: Certificates = {
-    cert: readPrivateFile(files.cert, false),
+    cert: readPrivateFile(files.cert, { isSecret: false }),
     key: readPrivateFile(files.key),
-    ca: readPrivateFile(files.ca, false),
+    ca: readPrivateFile(files.ca, { isSecret: false }),
   };
   const own = parsed(files.cert, () => new X509Certificate(loaded.cert));
   parsed(files.ca, () => new X509Certificate(loaded.ca));

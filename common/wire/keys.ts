@@ -16,7 +16,7 @@ export const KEYS_MAX = 1024;
 const LINE = /^([^:]*):([0-9A-Fa-f]*)$/;
 
 /** Keys by host, in the order of the file. */
-export type Keys = ReadonlyMap<string, Buffer>;
+export type Keys = Map<string, Buffer>;
 
 /**
  * The keys that a file holds.

@@ -2,6 +2,14 @@
 import fs from 'node:fs';
 import { CurlingError, type ErrorCode, messageOf } from '../errors.ts';
 
+/** What may be wrong with a file that others must not write, or read. */
+export interface PrivateFileOptions {
+  /** Whether nobody else may read it either. Default true. */
+  isSecret?: boolean;
+  /** The code of the errors. Default CURLING_KEYS. */
+  code?: ErrorCode;
+}
+
 /** A thousand keys, or a chain of certificates, are smaller. */
 const FILE_BYTES_MAX = 256 << 10;
 
@@ -16,19 +24,20 @@ function octal(stat: fs.Stats): string {
 
 /**
  * The text of a secret file. It is opened once, so what is checked is what is read.
- * @param isSecret false for what everybody may read, such as a certificate; nobody else may write it
+ * @param options With `isSecret: false` for what everybody may read, such as a certificate; nobody else may write it
  *   all the same.
- * @throws CurlingError CURLING_KEYS when it cannot be read, is not a regular file of ours or root's,
+ * @throws CurlingError CURLING_KEYS, or `code`, when it cannot be read, is not a regular file of ours or root's,
  *   can be used by others, or is larger than 256 KiB.
  */
-export function readPrivateFile(file: string, isSecret = true): string {
-  const fault = (what: string) => new CurlingError('CURLING_KEYS', `${file}: ${what}`);
+export function readPrivateFile(file: string, options: PrivateFileOptions = {}): string {
+  const { isSecret = true, code = 'CURLING_KEYS' } = options;
+  const fault = (what: string) => new CurlingError(code, `${file}: ${what}`);
   let fd: number;
   try {
     // Not blocking: a fifo must not keep the program from saying what is wrong.
     fd = fs.openSync(file, fs.constants.O_RDONLY | fs.constants.O_NONBLOCK);
   } catch (error) {
-    throw new CurlingError('CURLING_KEYS', `cannot read ${messageOf(error)}`, { cause: error });
+    throw new CurlingError(code, `cannot read ${messageOf(error)}`, { cause: error });
   }
   try {
     const stat = fs.fstatSync(fd);

@@ -12,7 +12,7 @@ test('a command line that makes no sense ends with status 2, and names what is w
     ['--vm', { vm: TOO_LONG }],
     ['--host', { host: 'a host' }],
     ['--role', { role: 'witness' }],
-    ['--role', { role: undefined }],
+    ['--http', { http: 'here' }],
     ['--qmp', { role: 'primary', qmp: undefined }],
     ['after --', {}, []],
     ['--witness', { witness: 'nowhere' }],

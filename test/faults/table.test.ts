@@ -92,7 +92,12 @@ test('a run is told by cell, as tables and in total', t => {
 });
 
 test('points, faults and a share of the cells can be chosen', t => {
-  const line = (values: Record<string, string>) => ({ values, positionals: [], rest: [] });
+  const line = (values: Record<string, string>) => ({
+    values,
+    positionals: [],
+    rest: [],
+    given: new Set<string>(),
+  });
   const fixed = { every: '1', seed: '0', detection: '600', out: 'x' };
   const settings = settingsOf(line({ ...fixed, points: 'E3,F2-solo-sent', faults: 'cut-pb' }));
   t.deepEqual(settings.cells, [

@@ -1,0 +1,152 @@
+/**
+ * What a daemon serves over HTTP: its metrics, and for the coordinator the status page. Reading only; nothing can be
+ * changed by it, and nothing of the daemon waits for it. An address that is taken is a warning and tried again: that
+ * nobody can look is no reason not to protect.
+ *
+ * Bounds: 64 connections (one more is closed at once), 8 KiB of headers within 5 s, no bodies. A request whose Host names
+ * no address, nor this machine, is refused (421): so no page of somebody else's can read this one through a name of its own.
+ */
+import http from 'node:http';
+import net from 'node:net';
+import os from 'node:os';
+import { asCurlingError, messageOf } from '../errors.ts';
+import type { Logger } from '../log.ts';
+import type { HttpAddress } from './address.ts';
+
+const CONNECTIONS_MAX = 64;
+const HEADER_BYTES_MAX = 8 << 10;
+const HEADERS_MS_MAX = 5_000;
+const REQUEST_MS_MAX = 10_000;
+const RETRY_MS = 10_000;
+
+/** Answers one GET or HEAD; the path has been matched. */
+export type HttpHandler = (
+  request: http.IncomingMessage,
+  response: http.ServerResponse,
+) => void | Promise<void>;
+
+/** By path, e.g. `/metrics`. */
+export type HttpRoutes = Readonly<Record<string, HttpHandler>>;
+
+export class HttpService {
+  /** What happened, since the start. */
+  readonly counters = { requests: 0, refused: 0, failed: 0, connectionsRefused: 0 };
+  readonly #routes: HttpRoutes;
+  readonly #address: HttpAddress;
+  readonly #log: Logger;
+  readonly #server: http.Server;
+  #retry: NodeJS.Timeout | undefined;
+  #warned = false;
+  #closed = false;
+
+  private constructor(address: HttpAddress, routes: HttpRoutes, log: Logger) {
+    this.#address = address;
+    this.#routes = routes;
+    this.#log = log;
+    this.#server = http.createServer(
+      {
+        maxHeaderSize: HEADER_BYTES_MAX,
+        headersTimeout: HEADERS_MS_MAX,
+        requestTimeout: REQUEST_MS_MAX,
+      },
+      (request, response) => void this.#answer(request, response),
+    );
+    this.#server.maxConnections = CONNECTIONS_MAX;
+    this.#server.on('drop', () => {
+      this.counters.connectionsRefused++;
+    });
+    this.#server.on('error', error => this.#failed(error));
+  }
+
+  /** Serves `routes` at `address`, now or as soon as it is free. */
+  static start(address: HttpAddress, routes: HttpRoutes, log: Logger): HttpService {
+    const service = new HttpService(address, routes, log);
+    service.#listen();
+    return service;
+  }
+
+  /** Where it listens; undefined while the address is taken. */
+  get port(): number | undefined {
+    const address = this.#server.address();
+    return address !== null && typeof address === 'object' ? address.port : undefined;
+  }
+
+  /** Ends all connections, also those that would last. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    clearTimeout(this.#retry);
+    if (!this.#server.listening) return;
+    const closed = new Promise(resolve => this.#server.close(resolve));
+    this.#server.closeAllConnections();
+    await closed;
+  }
+
+  #listen(): void {
+    if (this.#closed) return;
+    this.#server.listen({ host: this.#address.host, port: this.#address.port }, () => {
+      const { host } = this.#address;
+      this.#log.info({ http: `${host}:${this.port}` }, 'serving HTTP');
+    });
+  }
+
+  #failed(error: Error): void {
+    const { host, port } = this.#address;
+    if (!this.#warned) {
+      const text = `--http ${host}:${port}: ${error.message}; tried again every ${RETRY_MS / 1000} s`;
+      this.#log.warn(text);
+    }
+    this.#warned = true;
+    this.#retry = setTimeout(() => this.#listen(), RETRY_MS).unref();
+  }
+
+  async #answer(request: http.IncomingMessage, response: http.ServerResponse): Promise<void> {
+    this.counters.requests++;
+    response.setHeader('X-Content-Type-Options', 'nosniff');
+    response.setHeader('Cache-Control', 'no-store');
+    const [path = ''] = (request.url ?? '').split('?');
+    const handler = Object.hasOwn(this.#routes, path) ? this.#routes[path] : undefined;
+    if (!isOurName(request.headers.host, this.#address.host))
+      return this.#refuse(response, 421, 'ask by address, or as localhost');
+    if (request.method !== 'GET' && request.method !== 'HEAD') {
+      response.setHeader('Allow', 'GET, HEAD');
+      return this.#refuse(response, 405, 'there is nothing to change here');
+    }
+    if (!handler) return this.#refuse(response, 404, 'there is no such page');
+    try {
+      await handler(request, response);
+    } catch (error) {
+      this.counters.failed++;
+      this.#log.warn({ code: asCurlingError(error).code, path }, messageOf(error));
+      if (!response.headersSent) respond(response, 500, 'text/plain', 'this failed; see the log\n');
+      else response.destroy();
+    }
+  }
+
+  #refuse(response: http.ServerResponse, status: number, text: string): void {
+    this.counters.refused++;
+    respond(response, status, 'text/plain', `${text}\n`);
+  }
+}
+
+/** Answers with a whole body. To a HEAD, Node leaves the body away. */
+export function respond(
+  response: http.ServerResponse,
+  status: number,
+  type: string,
+  body: string | Buffer,
+): void {
+  const bytes = typeof body === 'string' ? Buffer.from(body) : body;
+  const charset = type.startsWith('text/') && !type.includes('charset') ? '; charset=utf-8' : '';
+  response.writeHead(status, { 'Content-Type': type + charset, 'Content-Length': bytes.length });
+  response.end(bytes);
+}
+
+/** Whether a Host header is an address, localhost, this machine's name, or what was configured. */
+function isOurName(header: string | undefined, configured: string): boolean {
+  const name = (header ?? '')
+    .replace(/:\d+$/, '')
+    .replace(/^\[|\]$/g, '')
+    .toLowerCase();
+  if (net.isIP(name) !== 0) return true;
+  return ['localhost', os.hostname().toLowerCase(), configured.toLowerCase()].includes(name);
+}

@@ -1,0 +1,60 @@
+/** The configuration files of a host: which there are, in the order in which later ones override earlier ones. */
+import fs from 'node:fs';
+import path from 'node:path';
+import { CurlingError } from '../common/errors.ts';
+import { checkEntry } from './schema.ts';
+import { readTomlFile, type TomlEntry } from './toml-file.ts';
+
+export const CONFIG_DIR = '/etc/curling';
+/** Said instead of a folder: no files. */
+export const NO_CONFIG = 'none';
+
+/** What all files say, checked. */
+export interface ConfigFiles {
+  /** curling.toml, then conf.d/*.toml by their names. */
+  host: TomlEntry[];
+  /** vm/NAME.toml, by NAME. */
+  machines: Map<string, TomlEntry[]>;
+}
+
+const NOTHING: ConfigFiles = { host: [], machines: new Map() };
+
+/**
+ * Reads all files of a folder, also those of other machines: a mistake in one of them is found when it is made.
+ * @param dir A folder, or `none`. That the default one is missing is no error; that a named one is, is.
+ * @throws CurlingError CURLING_CONFIG
+ */
+export function readConfigFiles(dir: string = CONFIG_DIR): ConfigFiles {
+  if (dir === NO_CONFIG) return NOTHING;
+  if (!fs.existsSync(dir)) {
+    if (dir === CONFIG_DIR) return NOTHING;
+    throw new CurlingError('CURLING_CONFIG', `--config: there is no folder ${dir}`);
+  }
+  const first = path.join(dir, 'curling.toml');
+  const host = [...(fs.existsSync(first) ? [first] : []), ...tomlFiles(path.join(dir, 'conf.d'))];
+  const machines = tomlFiles(path.join(dir, 'vm')).map(
+    file => [path.basename(file, '.toml'), checked(file, 'machine')] as const,
+  );
+  return { host: host.flatMap(file => checked(file, 'host')), machines: new Map(machines) };
+}
+
+function tomlFiles(folder: string): string[] {
+  if (!fs.existsSync(folder)) return [];
+  return fs
+    .readdirSync(folder)
+    .filter(name => name.endsWith('.toml') && !name.startsWith('.'))
+    .sort()
+    .map(name => path.join(folder, name));
+}
+
+function checked(file: string, kind: 'host' | 'machine'): TomlEntry[] {
+  const entries = readTomlFile(file);
+  for (const entry of entries) checkEntry(entry, kind);
+  return entries;
+}
+
+/** What a text or a list says, as a list. */
+export function listOf(entry: TomlEntry | undefined): string[] {
+  if (entry === undefined || typeof entry.value === 'boolean') return [];
+  return typeof entry.value === 'string' ? [entry.value] : entry.value;
+}
