@@ -66,6 +66,10 @@ export interface CoordinatorConfig {
   gateways: string[];
   /** Where metrics and the status page are served; undefined: nowhere. */
   http: HttpAddress | undefined;
+  /** Where the operator's hooks are; undefined: none are run. */
+  hooksFolder: string | undefined;
+  /** The most that one run of one hook may take. */
+  hookTimeoutMs: number;
   logLevel: string;
 }
 
@@ -161,6 +165,18 @@ export const COORDINATOR: CommandSpec = {
       multiple: true,
       help: 'must answer a ping before a grant is asked for; repeated: any one',
     },
+    hooks: {
+      type: 'string',
+      value: 'DIR',
+      default: '/etc/curling/hooks.d',
+      help: 'programs to run on every event; none: none',
+    },
+    'hook-timeout': {
+      type: 'string',
+      value: 'MS',
+      default: '10000',
+      help: 'a hook is ended after this',
+    },
     ...daemonOptions(7710),
   },
   notes: [
@@ -239,6 +255,8 @@ export function coordinatorConfig(line: CommandLine): CoordinatorConfig {
     onBackupLoss: policy(text(value['on-backup-loss'])),
     gateways: ((value.gateway as string[] | undefined) ?? []).map(gateway),
     http: httpAddress(value.http),
+    hooksFolder: value.hooks === 'none' ? undefined : requiredText('hooks', value.hooks),
+    hookTimeoutMs: wholeNumber('hook-timeout', value['hook-timeout'], 100, 600_000),
     logLevel: logLevel(value['log-level']),
   };
 }

@@ -6,6 +6,7 @@ import { monotonicClock } from '../common/clock.ts';
 import { Daemon } from '../common/daemon.ts';
 import { CurlingError, EXIT } from '../common/errors.ts';
 import { lock } from '../common/lock.ts';
+import type { Logger } from '../common/log.ts';
 import { createRegistry, metricsRoute } from '../common/metrics.ts';
 import { runProgram, untilTerminated } from '../common/program.ts';
 import type { JsonObject } from '../common/qmp/messages.ts';
@@ -20,6 +21,7 @@ import { COORDINATOR, type CoordinatorConfig, coordinatorConfig } from './config
 import { Coordinator } from './coordinator.ts';
 import { createMachine } from './create-machine.ts';
 import { GatewayProbe } from './gateway-probe.ts';
+import { Hooks } from './hooks/hooks.ts';
 import { IdentityFile } from './identity.ts';
 import { ProxyClient } from './proxy-client.ts';
 import { report } from './report.ts';
@@ -58,29 +60,23 @@ await runProgram(COORDINATOR, async line => {
   if (sabotage)
     log.fatal(`this process is sabotaged for a test: ${sabotage}; nothing is protected`);
   const stopAt = testStopFrom(process.env) ?? (() => {});
-  for (const folder of new Set([config.runDir, path.dirname(config.controlPath)])) {
-    const open = socketFolder(folder);
-    if (open) log.warn(open);
-  }
+  checkFolders(config, log);
   const witness = openRegister(config);
   if (sabotage === 'gateway-decides') decideByReachability(witness);
   let begin!: (parts: Parts) => void;
   const started = new Promise<Parts>(resolve => {
     begin = resolve;
   });
-  const server = controlServer(started, config, witness);
+  const hooks = new Hooks({ folder: config.hooksFolder, timeoutMs: config.hookTimeoutMs, log });
+  const means = { config, witness, hooks };
+  const server = controlServer(started, means);
   let coordinator: Coordinator | undefined;
   let proxy: ProxyClient | undefined;
   let gateway: GatewayProbe | undefined;
   try {
     // First of all: whoever serves this socket already must not lose its files or its standby to this process.
     await server.listen(config.controlPath);
-    // Who serves another socket may have the same directory.
-    lock(
-      `${config.runDir}/coordinator`,
-      'CURLING_SOCKET_IN_USE',
-      'give each --vm its own --run-dir',
-    );
+    lockRunDir(config);
     // Not before: what it remembers may still be changed by who had the directory until now.
     const identity = new IdentityFile(config.runDir);
     if (config.createOnly) {
@@ -92,11 +88,15 @@ await runProgram(COORDINATOR, async line => {
     gateway =
       config.gateways.length > 0 ? await GatewayProbe.open(config.gateways, clock, log) : undefined;
     const modules = { config, clock, log, proxy, witness, identity, sabotage, stopAt, gateway };
+    await hooks.open();
     // The server listens already, so that whoever follows its events hears of the start too.
-    coordinator = await Coordinator.start(modules, (name, data) => server.emit(name, data));
+    coordinator = await Coordinator.start(modules, (name, data) => {
+      server.emit(name, data);
+      hooks.take(name, data);
+    });
     begin({ coordinator, proxy });
     log.info({ state: coordinator.state.name }, 'serving');
-    serveOthers({ coordinator, proxy }, configuration, witness, daemon);
+    serveOthers({ coordinator, proxy }, means, configuration, daemon);
     const signal = await untilTerminated();
     log.info({ signal }, 'ending; the guest, if it runs here, runs on');
   } finally {
@@ -106,13 +106,34 @@ await runProgram(COORDINATOR, async line => {
     gateway?.close();
     witness.close();
     proxy?.close();
+    // Last: a hook that takes its time keeps nobody waiting.
+    await hooks.close();
   }
   return EXIT.ok;
 });
 
+function checkFolders({ runDir, controlPath }: CoordinatorConfig, log: Logger): void {
+  for (const folder of new Set([runDir, path.dirname(controlPath)])) {
+    const open = socketFolder(folder);
+    if (open) log.warn(open);
+  }
+}
+
+/** Who serves another socket may have the same directory. */
+function lockRunDir({ runDir }: CoordinatorConfig): void {
+  lock(`${runDir}/coordinator`, 'CURLING_SOCKET_IN_USE', 'give each --vm its own --run-dir');
+}
+
 interface Parts {
   coordinator: Coordinator;
   proxy: ProxyClient;
+}
+
+/** What there is before the coordinator has started. */
+interface Means {
+  config: CoordinatorConfig;
+  witness: RegisterSource;
+  hooks: Hooks;
 }
 
 /** A queue of events that stands still for this long is stuck: the longest action, a resume, has shorter time-outs. */
@@ -120,12 +141,11 @@ const STUCK_MS = 30_000;
 
 function serveOthers(
   { coordinator, proxy }: Parts,
+  { config, witness, hooks }: Means,
   configuration: Configuration<CoordinatorConfig>,
-  witness: RegisterSource,
   daemon: Daemon,
 ): void {
-  const { config } = configuration;
-  const document = () => report(coordinator, config, proxy, witness);
+  const document = () => report(coordinator, config, proxy, witness, hooks);
   const registry = createRegistry(COORDINATOR.program, { vm: config.vm });
   daemon.serve({
     http: config.http,
@@ -138,11 +158,7 @@ function serveOthers(
 }
 
 /** @param started Gives the parts once they have started: commands wait for them. */
-function controlServer(
-  started: Promise<Parts>,
-  config: CoordinatorConfig,
-  witness: RegisterSource,
-): QmpServer {
+function controlServer(started: Promise<Parts>, { config, witness, hooks }: Means): QmpServer {
   const own = async (args: JsonObject) => {
     checkVm(config, args);
     return (await started).coordinator;
@@ -152,7 +168,7 @@ function controlServer(
     commands: {
       'query-status': async () => {
         const { coordinator, proxy } = await started;
-        return report(coordinator, config, proxy, witness);
+        return report(coordinator, config, proxy, witness, hooks);
       },
       protect: async args => (await own(args)).want(true),
       unprotect: async args => (await own(args)).want(false),

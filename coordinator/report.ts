@@ -2,6 +2,7 @@
 import type { RegisterSource } from './arbitration/backend.ts';
 import type { CoordinatorConfig } from './config.ts';
 import type { Coordinator } from './coordinator.ts';
+import type { Hooks } from './hooks/hooks.ts';
 import type { ProxyClient, ProxyStatus } from './proxy-client.ts';
 import type { CoordinatorStatus, Durations } from './status.ts';
 
@@ -13,6 +14,7 @@ export async function report(
   config: CoordinatorConfig,
   proxy: ProxyClient,
   witness: RegisterSource,
+  hooks: Hooks,
 ): Promise<CoordinatorStatus> {
   const { state, primary, backup, gateway } = coordinator;
   const proxyStatus = await proxy.status().catch(() => undefined);
@@ -50,6 +52,7 @@ export async function report(
       ? { addresses: gateway.monitor.addresses, reachable: gateway.reachable }
       : null,
     failovers: coordinator.failovers,
+    hooks: hooks.counters,
     warnings: [
       ...primary.warnings,
       ...backup.warnings,

@@ -1,5 +1,5 @@
 /** The status document of a coordinator: what `query-status` answers and `curlingctl status --json` prints. */
-
+import type { HookCounters } from './hooks/hooks.ts';
 import type { Unprotected } from './unprotected.ts';
 
 /** Percentiles of a duration, milliseconds; `count` samples since the last protection began. */
@@ -82,5 +82,7 @@ export interface CoordinatorStatus {
   /** What --gateway names, and whether one of them answered within the last second; null without. */
   gateway: { addresses: readonly string[]; reachable: boolean } | null;
   failovers: FailoverRecord[];
+  /** What came of the operator's hooks since this process started. */
+  hooks: HookCounters;
   warnings: string[];
 }

@@ -147,6 +147,8 @@ export class Deployment {
       ...(options.role === 'primary' ? ['--qmp', join(host.runDir, 'qmp.sock'), '--create'] : []),
       // The console of the test guest is a log file; both hosts append to it.
       ...['--allow-unheld', 'serial0'],
+      // Those of the machine that the lab is on are not the lab's.
+      ...['--hooks', 'none'],
       ...(this.#options.gateway === false ? [] : ['--gateway', GATEWAY_ADDRESS]),
       ...(options.flags ?? []),
       '--',

@@ -185,7 +185,7 @@ export class Bench {
       ...{ proxy: this.path('proxy.sock'), control: this.path('control.sock') },
       ...{ listen: `127.0.0.1:${this.port}`, 'run-dir': this.path('run') },
       ...{ 'shadow-dir': this.path('shadow'), qmp: this.path('qmp.sock') },
-      ...{ config: 'none', http: 'off' },
+      ...{ config: 'none', http: 'off', hooks: 'none' },
       ...changes,
     };
     const given = Object.entries(options).filter(entry => entry[1] !== undefined);

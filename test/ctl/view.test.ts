@@ -38,6 +38,7 @@ function status(change: Partial<CoordinatorStatus> = {}): CoordinatorStatus {
     held: false,
     gateway: null,
     failovers: [],
+    hooks: { run: 0, failed: 0, timedOut: 0, dropped: 0 },
     warnings: [],
     ...change,
   };
