@@ -1,5 +1,5 @@
 /** The frame of every curling command: --help, --version, coded errors on stderr, exit statuses. */
-import { asCurlingError } from './errors.ts';
+import { asCurlingError, EXIT } from './errors.ts';
 import { type CommandLine, type CommandSpec, helpText, parseCommandLine } from './options.ts';
 import { VERSION } from './version.ts';
 
@@ -7,22 +7,30 @@ import { VERSION } from './version.ts';
  * Runs `main` with the parsed command line and sets the exit status; returns when `main` has ended. A thrown error is
  * printed as `program: CODE: message`.
  */
-export async function runProgram(
+export function runProgram(
   spec: CommandSpec,
   main: (line: CommandLine) => Promise<number>,
 ): Promise<void> {
-  try {
+  return withExitStatus(spec.program, async () => {
     const line = parseCommandLine(spec, process.argv.slice(2));
-    if (line.values.help) {
-      process.stdout.write(helpText(spec));
-    } else if (line.values.version) {
-      process.stdout.write(`${spec.program} ${VERSION} (node ${process.versions.node})\n`);
-    } else {
-      process.exitCode = await main(line);
-    }
+    if (!line.values.help && !line.values.version) return main(line);
+    process.stdout.write(line.values.help ? helpText(spec) : versionLine(spec.program));
+    return EXIT.ok;
+  });
+}
+
+/** What `--version` prints. */
+export function versionLine(program: string): string {
+  return `${program} ${VERSION} (node ${process.versions.node})\n`;
+}
+
+/** As `runProgram`, for a program that reads its command line by itself. */
+export async function withExitStatus(program: string, main: () => Promise<number>): Promise<void> {
+  try {
+    process.exitCode = await main();
   } catch (thrown) {
     const error = asCurlingError(thrown);
-    process.stderr.write(`${spec.program}: ${error.code}: ${error.message}\n`);
+    process.stderr.write(`${program}: ${error.code}: ${error.message}\n`);
     if (error.code === 'CURLING_INTERNAL' && thrown instanceof Error)
       process.stderr.write(`${thrown.stack}\n`);
     process.exitCode = error.exitStatus;

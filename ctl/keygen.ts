@@ -5,7 +5,7 @@ import path from 'node:path';
 import { CurlingError } from '../common/errors.ts';
 import { HOST_NAME, KEY_BYTES, keyLine, parseKeys } from '../common/wire/keys.ts';
 import { readPrivateFile } from '../common/wire/private-file.ts';
-import { usageError } from './usage.ts';
+import { type CtlCommand, usageError } from './command.ts';
 
 export interface KeygenOptions {
   hosts: readonly string[];
@@ -14,6 +14,22 @@ export interface KeygenOptions {
   /** Whether a host that has a key may get another one. */
   replace: boolean;
 }
+
+export const KEYGEN: CtlCommand = {
+  usage: 'HOST…',
+  words: 'hosts',
+  summary: 'makes a key file, or adds hosts to one',
+  options: {
+    file: { type: 'string', value: 'FILE', help: 'the key file to make or to add hosts to' },
+    replace: { type: 'boolean', help: 'give hosts that have a key another one' },
+  },
+  async run({ positionals, values }) {
+    if (typeof values.file !== 'string') throw usageError('--file is required', 'keygen');
+    const replace = values.replace === true;
+    process.stdout.write(generateKeys({ hosts: positionals, file: values.file, replace }));
+    return undefined;
+  },
+};
 
 /**
  * Gives each of the hosts a new random key. The file is replaced as a whole, mode 0600, or not at
@@ -24,9 +40,10 @@ export interface KeygenOptions {
  */
 export function generateKeys(options: KeygenOptions): string {
   const { hosts, file, replace } = options;
-  if (hosts.length === 0) throw usageError('expected the name of one host or more');
+  if (hosts.length === 0) throw usageError('expected the name of one host or more', 'keygen');
   for (const host of hosts)
-    if (!HOST_NAME.test(host)) throw usageError(`${JSON.stringify(host)} is no name of a host`);
+    if (!HOST_NAME.test(host))
+      throw usageError(`${JSON.stringify(host)} is no name of a host`, 'keygen');
   const lock = `${file}.new`;
   const fd = openLock(lock);
   try {

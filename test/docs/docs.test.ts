@@ -26,8 +26,10 @@ const PROGRAMS = {
   'curling-proxy': 'proxy',
   'curling-coordinator': 'coordinator',
   'curling-witness': 'witness',
-  curlingctl: 'ctl',
 };
+const CTL_OPTIONS = [
+  ...new Set(Object.values(COMMANDS).flatMap(command => Object.keys(command.options))),
+].sort();
 /** Options that are no operator's: of the demo, of the lab's end, of the benchmark, the soak and the fault matrix. */
 const OTHERS = [
   ...['json', 'keep', 'all', 'help', 'version'],
@@ -46,9 +48,10 @@ function optionsOf(folder: string): string[] {
   return names.filter(name => name !== 'help' && name !== 'version').sort();
 }
 
-const options = new Map(
-  Object.entries(PROGRAMS).map(([program, folder]) => [program, optionsOf(folder)]),
-);
+const options = new Map([
+  ...Object.entries(PROGRAMS).map(([program, folder]) => [program, optionsOf(folder)] as const),
+  ['curlingctl', CTL_OPTIONS] as const,
+]);
 const protocol = read('docs/protocol.md');
 const operations = read('docs/operations.md');
 
@@ -93,10 +96,19 @@ for (const file of FILES) {
 for (const [program, known] of options) {
   test(`docs/operations.md lists the options of ${program}, and no other`, t => {
     const rows = markdown.rowNames(markdown.section(operations, `### ${program}`));
-    const listed = rows.map(row => /^--([a-z-]+)/.exec(row)?.[1] ?? row);
+    const listed = rows
+      .filter(row => !row.startsWith('curlingctl '))
+      .map(row => /^--([a-z-]+)/.exec(row)?.[1] ?? row);
     t.true(known.length > 0);
     t.deepEqual(listed.sort(), known);
   });
+}
+
+/** What a program takes behind these words: curlingctl, what its command does. */
+function optionsOfCall(program: string, words: string): readonly string[] {
+  const [name = ''] = words.trim().split(' ');
+  const command = program === 'curlingctl' ? COMMANDS[name] : undefined;
+  return command ? Object.keys(command.options) : options.get(program)!;
 }
 
 test('every option that the docs mention is one of the program that it is given to', t => {
@@ -105,8 +117,8 @@ test('every option that the docs mention is one of the program that it is given 
     for (const { option, before } of markdown.optionUses(read(file))) {
       // The last program in front of it on its line, if the line is a command and not a sentence.
       const call = /(?:^|`)(curling-\w+|curlingctl)( [^`|]*)?$/.exec(before);
-      const known = call ? [...options.get(call[1]!)!, 'help', 'version'] : all;
-      t.true(known.includes(option), `${file}: ${call?.[1] ?? 'no program'} has no --${option}`);
+      const known = call ? [...optionsOfCall(call[1]!, call[2] ?? ''), 'help', 'version'] : all;
+      t.true(known.includes(option), `${file}: ${call?.[0] ?? 'no program'} has no --${option}`);
     }
   }
 });
@@ -135,10 +147,33 @@ test('docs/protocol.md has every command of the witness, and no other', async t 
   t.deepEqual(documentedCommands('### Witness commands'), own.sort());
 });
 
-test('docs/operations.md names every command of curlingctl', t => {
+test('docs/operations.md has every command of curlingctl with its words, and no other', t => {
+  const rows = markdown.rowNames(markdown.section(operations, '### curlingctl'));
+  const calls = Object.entries(COMMANDS).map(([name, { usage }]) =>
+    `curlingctl ${name} ${usage}`.trimEnd(),
+  );
+  t.deepEqual(rows.filter(row => !row.startsWith('--')).sort(), calls.sort());
+});
+
+test('docs/operations.md says of which commands of curlingctl an option is', t => {
   const text = markdown.section(operations, '### curlingctl');
-  const named = [...text.matchAll(/`curlingctl (\w+)`/g)].map(match => match[1]!);
-  t.deepEqual(named.sort(), Object.keys(COMMANDS).sort());
+  const documented = new Map<string, string[]>();
+  let option = '';
+  // A row without a name is one more of the option above it.
+  for (const [, name, commands] of text.matchAll(
+    /^\| (?:`--([a-z-]+)[^`]*` )?\| ([a-z, ]+) \|/gm,
+  )) {
+    option = name ?? option;
+    if (option === '' || commands === 'of') continue;
+    documented.set(option, [...(documented.get(option) ?? []), ...commands!.split(', ')].sort());
+  }
+  const owners = CTL_OPTIONS.map((name): [string, string[]] => [
+    name,
+    Object.keys(COMMANDS)
+      .filter(command => Object.hasOwn(COMMANDS[command]!.options, name))
+      .sort(),
+  ]);
+  t.deepEqual([...documented].sort(), owners);
 });
 
 test('docs/protocol.md has every event of the proxy, and no other', t => {

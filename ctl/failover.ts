@@ -1,0 +1,34 @@
+/** `curlingctl failover`: the other host is to run the machine. */
+import { createInterface } from 'node:readline/promises';
+import { type CtlCommand, SOCKET_OPTION, usageError } from './command.ts';
+import { targetOf, tell } from './target.ts';
+
+export const FAILOVER: CtlCommand = {
+  usage: '[VM]',
+  words: 'machine',
+  summary: 'moves a machine to the other host of its pair',
+  options: {
+    ...SOCKET_OPTION,
+    yes: { type: 'boolean', help: "do not ask for the machine's name" },
+  },
+  notes: [
+    'Ends when the coordinator has accepted it; FAILED_OVER in the events says that it is done.',
+  ],
+  async run(line) {
+    const target = await targetOf(line);
+    const { vm, host, peer, role } = target.status!;
+    if (line.values.yes !== true) await confirm(vm, role === 'backup' ? peer : host);
+    await tell(target, 'failover');
+    return undefined;
+  },
+};
+
+/** @throws CurlingError CURLING_USAGE when something else is typed. */
+async function confirm(vm: string, from: string | null): Promise<void> {
+  const terminal = createInterface({ input: process.stdin, output: process.stderr });
+  const question = `${vm} runs on ${from}. Type its name to move it to the other host: `;
+  const typed = (await terminal.question(question)).trim();
+  terminal.close();
+  if (typed === vm) return;
+  throw usageError(`expected ${vm}, got ${JSON.stringify(typed)}; nothing was done`, 'failover');
+}

@@ -1,0 +1,36 @@
+/** The one coordinator that a command means, and telling it something. */
+import type { CommandLine } from '../common/options.ts';
+import { socketsIn, usageError } from './command.ts';
+import { type Answer, askAll, connect, coordinatorSockets } from './sockets.ts';
+import { headline } from './view.ts';
+
+/** The coordinator would answer much sooner; the operator sees what it does by its events. */
+const TELL_TIMEOUT_MS = 30_000;
+
+/**
+ * The coordinator of the machine that is named, or of the only one there is.
+ * @throws CurlingError CURLING_USAGE when that is none or several; and what kept one of them from answering, for it could
+ *   be the one that is meant.
+ */
+export async function targetOf(line: CommandLine): Promise<Answer> {
+  const [vm] = line.positionals;
+  const answers = await askAll(coordinatorSockets(socketsIn(line)));
+  const lost = answers.find(answer => answer.error);
+  if (lost?.error) throw lost.error;
+  const meant = answers.filter(answer => vm === undefined || answer.status?.vm === vm);
+  if (meant.length === 1) return meant[0]!;
+  const found =
+    answers.map(answer => `${answer.status?.vm} (${headline(answer.status!).word})`).join(', ') ||
+    'none';
+  throw usageError(`expected the name of one machine, found ${found}`);
+}
+
+/** Sends a command that has the machine's name as its only argument. @throws CurlingError what the coordinator answers. */
+export async function tell({ socket, status }: Answer, command: string): Promise<void> {
+  const client = await connect(socket);
+  try {
+    await client.execute(command, { vm: status!.vm }, { timeoutMs: TELL_TIMEOUT_MS });
+  } finally {
+    client.close();
+  }
+}
