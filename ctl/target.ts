@@ -1,8 +1,8 @@
 /** The one coordinator that a command means, and telling it something. */
 import type { CommandLine } from '../common/options.ts';
+import { headline } from '../coordinator/headline.ts';
 import { socketsIn, usageError } from './command.ts';
 import { type Answer, askAll, connect, coordinatorSockets } from './sockets.ts';
-import { headline } from './view.ts';
 
 /** The coordinator would answer much sooner; the operator sees what it does by its events. */
 const TELL_TIMEOUT_MS = 30_000;

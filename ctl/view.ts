@@ -1,45 +1,13 @@
 /** The texts of curlingctl. Pure: documents in, lines out. */
+import { bytesText } from '../common/quantities.ts';
+import { headline } from '../coordinator/headline.ts';
 import type { CoordinatorStatus, Durations } from '../coordinator/status.ts';
 import type { Answer } from './sockets.ts';
-
-const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
-
-/** A number of bytes with a binary unit, e.g. `6.2 MiB`. */
-export function bytesText(bytes: number): string {
-  let value = bytes;
-  let unit = 0;
-  while (value >= 1024 && unit < UNITS.length - 1) {
-    value /= 1024;
-    unit++;
-  }
-  return `${unit === 0 || value >= 100 ? value.toFixed(0) : value.toFixed(1)} ${UNITS[unit]}`;
-}
 
 /** `p50 2.1 ms  p99 4.0 ms`, or a dash when nothing was measured. */
 export function durationsText(durations: Durations): string {
   if (durations.count === 0) return '–';
   return `p50 ${durations.p50.toFixed(1)} ms  p99 ${durations.p99.toFixed(1)} ms`;
-}
-
-/** One word for a reader, worst first in sorting. */
-export function headline(status: CoordinatorStatus): { word: string; rank: number } {
-  if (status.protected) return { word: 'PROTECTED', rank: 3 };
-  switch (status.state) {
-    case 'SOLO':
-      if (status.running && status.held) return { word: 'HELD', rank: 0 };
-      return status.running ? { word: 'UNPROTECTED', rank: 1 } : { word: 'NOT RUNNING', rank: 0 };
-    case 'HALT':
-      return { word: 'FENCED', rank: 0 };
-    case 'PRES':
-    case 'FROZ':
-      return { word: 'UNDECIDED', rank: 0 };
-    case 'BACK':
-      return { word: 'STANDING BY', rank: 3 };
-    case 'JOIN':
-      return { word: 'EMPTY', rank: 2 };
-    default:
-      return { word: 'UNPROTECTED', rank: 1 };
-  }
 }
 
 /** The status of one machine, a headline and up to six lines, besides warnings. */

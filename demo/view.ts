@@ -1,7 +1,9 @@
 /** The live picture of the demo: what happens, each host, and what the client sees. Pure text, and a thin screen. */
 
+import { bytesText } from '../common/quantities.ts';
+import { headline } from '../coordinator/headline.ts';
 import type { CoordinatorStatus } from '../coordinator/status.ts';
-import { bytesText, durationsText, headline } from '../ctl/view.ts';
+import { durationsText } from '../ctl/view.ts';
 
 export interface Picture {
   phase: string;

@@ -1,4 +1,6 @@
 /** One experiment of the page: what it is, its plots, its table, and what is to be said about both. */
+
+import { html, type Markup } from '../../common/markup.ts';
 import { type Findings, findingsOf } from '../harness/findings.ts';
 import type { ExperimentResults } from '../harness/results.ts';
 import type { Verdict } from '../harness/verdicts.ts';
@@ -13,7 +15,6 @@ import {
   tellsText,
 } from './format.ts';
 import { barFigure, lineFigure } from './html-plots.ts';
-import { html, type Markup } from './markup.ts';
 import { barPlots, isLinear, type LinePlot, linePlots } from './plots.ts';
 import { verdictText } from './terminal.ts';
 

@@ -1,6 +1,7 @@
 /** Figures of the page. Bars are plain markup; lines are drawn by the page's script into the place left for them. */
+
+import { html, type Markup } from '../../common/markup.ts';
 import { betterText, numberText, valueText } from './format.ts';
-import { html, type Markup } from './markup.ts';
 import type { Bar, BarPlot, LinePlot } from './plots.ts';
 
 /** Room behind the longest bar. */

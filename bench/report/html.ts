@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
+import { html, Markup, scriptJson } from '../../common/markup.ts';
 import { inRepository } from '../../lab/paths.ts';
 import { durationText } from '../harness/estimate.ts';
 import { findingsOf } from '../harness/findings.ts';
@@ -10,11 +11,11 @@ import type { Verdict } from '../harness/verdicts.ts';
 import { goalText, MARKS, valueText } from './format.ts';
 import { anchorOf, experimentSection, markOf } from './html-experiment.ts';
 import { machineRows, machineSummary } from './machine-rows.ts';
-import { html, Markup, scriptJson } from './markup.ts';
 import type { LinePlot } from './plots.ts';
 import { verdictCounts } from './terminal.ts';
 
 const PAGE = 'bench/report/page';
+const HOUSE = 'common/page';
 
 /** The whole page. */
 export function pageHtml(results: Results): string {
@@ -34,7 +35,7 @@ ${scenario.experiments.map(experiment => experimentSection(experiment, plots))}<
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <title>What curling costs</title>
-<style>${source(uplot, 'uPlot.min.css')}${source(inRepository(PAGE), 'page.css')}</style>
+<style>${source(uplot, 'uPlot.min.css')}${source(inRepository(HOUSE), 'house.css')}${source(inRepository(PAGE), 'page.css')}</style>
 </head>
 <body>
 ${header(results)}
@@ -44,7 +45,7 @@ ${contents(results)}
 ${sections}</main>
 <script type="application/json" id="plots">${scriptJson(plots)}</script>
 <script>${source(uplot, 'uPlot.iife.min.js')}</script>
-<script>${source(inRepository(PAGE), 'page.js')}</script>
+<script>${source(inRepository(HOUSE), 'house.js')}${source(inRepository(PAGE), 'page.js')}</script>
 </body>
 </html>
 `.html;

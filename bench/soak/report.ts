@@ -1,6 +1,6 @@
 /** The report of a soak: tables for a terminal, and results.json. */
 import Table from 'cli-table3';
-import { bytesText } from '../../ctl/view.ts';
+import { bytesText } from '../../common/quantities.ts';
 import type { SoakFacts } from './facts.ts';
 import type { Finding, Judged } from './judge.ts';
 import { QUANTITIES, type Sampler } from './sampler.ts';

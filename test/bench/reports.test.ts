@@ -5,11 +5,11 @@ import { summarise } from '../../bench/harness/statistics.ts';
 import { numberText, spreadText } from '../../bench/report/format.ts';
 import { pageHtml } from '../../bench/report/html.ts';
 import { benchmarksMarkdown, escapeMarkdown } from '../../bench/report/markdown.ts';
-import { escapeText, html, scriptJson } from '../../bench/report/markup.ts';
 import { barPlots, isLinear, linePlots } from '../../bench/report/plots.ts';
 import { experimentText, summaryText } from '../../bench/report/terminal.ts';
 import { paintFor, wrap } from '../../bench/report/text.ts';
 import { NotRunnable } from '../../bench/scenario.ts';
+import { escapeText, html, scriptJson } from '../../common/markup.ts';
 import * as markdown from '../docs/markdown.ts';
 import {
   DELAY,

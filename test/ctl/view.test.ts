@@ -1,7 +1,9 @@
 import test from 'ava';
 import { CurlingError } from '../../common/errors.ts';
+import { bytesText } from '../../common/quantities.ts';
+import { headline } from '../../coordinator/headline.ts';
 import type { CoordinatorStatus } from '../../coordinator/status.ts';
-import { bytesText, headline, statusExit, statusLines, statusScreen } from '../../ctl/view.ts';
+import { statusExit, statusLines, statusScreen } from '../../ctl/view.ts';
 
 const NOTHING = { count: 0, p50: 0, p90: 0, p99: 0, max: 0 };
 

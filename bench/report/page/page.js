@@ -1,20 +1,11 @@
 // Draws the line plots of the page with uPlot, again when the width or the colour scheme changes.
-/* global uPlot */
+/* global house, uPlot */
 (() => {
+  const { axis, colour, text } = house;
   const HEIGHT = 260;
   const COLOURS = 8;
   const LABEL_GAP = 34;
   const plots = JSON.parse(document.getElementById('plots').textContent);
-  const colour = name => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-
-  function text(value) {
-    if (value === null || value === undefined) return '–';
-    const size = Math.abs(value);
-    if (size === 0) return '0';
-    if (size >= 999.5) return Math.round(value).toLocaleString('en').replaceAll(',', '\u202f');
-    return String(Number(value.toPrecision(3)));
-  }
-
   /** The x values, the medians of every series, then the levels. */
   function dataOf(plot) {
     const xs = [...new Set(plot.series.flatMap(one => one.points.map(point => point.x)))];
@@ -103,8 +94,6 @@
   }
 
   function optionsOf(plot, xs, width) {
-    const line = { stroke: colour('--grid'), width: 1 };
-    const shared = { stroke: colour('--soft'), grid: line, ticks: line, font: '12px system-ui' };
     const unit = plot.axis.unit ? `, ${plot.axis.unit}` : '';
     const values = (_self, splits) => splits.map(split => (split === null ? '' : text(split)));
     return {
@@ -114,7 +103,7 @@
       series: seriesOf(plot),
       axes: [
         {
-          ...shared,
+          ...axis(),
           label: `${plot.axis.title}${unit}`,
           labelFont: '12px system-ui',
           labelSize: 22,
@@ -122,7 +111,7 @@
           filter: (_self, splits) => splits,
           values,
         },
-        { ...shared, values, size: 58 },
+        { ...axis(), values, size: 58 },
       ],
       cursor: { drag: { x: false, y: false } },
       legend: { markers: { fill: (self, index) => self.series[index].stroke?.(self, index) } },
@@ -139,17 +128,5 @@
     new uPlot(optionsOf(plot, data[0], width), data, place);
   }
 
-  const places = document.querySelectorAll('.lines');
-  const widths = new Map();
-  const observer = new ResizeObserver(entries => {
-    for (const { target, contentRect } of entries) {
-      if (widths.get(target) === contentRect.width) continue;
-      widths.set(target, contentRect.width);
-      draw(target);
-    }
-  });
-  for (const place of places) observer.observe(place);
-  matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => {
-    for (const place of places) draw(place);
-  });
+  house.keepDrawn(document.querySelectorAll('.lines'), draw);
 })();
