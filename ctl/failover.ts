@@ -12,7 +12,7 @@ export const FAILOVER: CtlCommand = {
     yes: { type: 'boolean', help: "do not ask for the machine's name" },
   },
   notes: [
-    'Ends when the coordinator has accepted it; FAILED_OVER in the events says that it is done.',
+    'Returns when the coordinator has accepted it; FAILED_OVER in the events says that it is done.',
   ],
   async run(line) {
     const target = await targetOf(line);

@@ -8,7 +8,9 @@ function wanting(command: 'protect' | 'unprotect', summary: string): CtlCommand 
     words: 'machine',
     summary,
     options: SOCKET_OPTION,
-    notes: ['Ends when the coordinator has accepted it; what comes of it is in events and status.'],
+    notes: [
+      'Returns when the coordinator has accepted it; what comes of it is in events and status.',
+    ],
     async run(line) {
       await tell(await targetOf(line), command);
       return undefined;

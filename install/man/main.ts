@@ -1,4 +1,4 @@
-/** `npm run man`: writes the lists of options in docs/man anew, from docs/operations.md. */
+/** `npm run man`: writes the lists of options in docs/man anew, from docs/operations.md and the commands of curlingctl. */
 import fs from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { manualPages } from './pages.ts';

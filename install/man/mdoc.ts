@@ -64,6 +64,7 @@ function presetWords(preset: string): string {
   return `default: ${inline(preset)}`;
 }
 
-function capital(text: string): string {
+/** With a capital letter in front, as a sentence begins. */
+export function capital(text: string): string {
   return text.replace(/^[a-z]/, letter => letter.toUpperCase());
 }

@@ -1,6 +1,11 @@
-/** The manual pages in docs/man, whose lists of options are made from the tables of docs/operations.md. */
+/**
+ * The manual pages in docs/man, whose lists of options are made from the tables of docs/operations.md, and that of the
+ * commands of curlingctl from their own table.
+ */
 import fs from 'node:fs';
 import path from 'node:path';
+import { COMMANDS } from '../../ctl/commands.ts';
+import { commandList } from './commands.ts';
 import { optionList } from './mdoc.ts';
 
 const FOLDER = 'docs/man';
@@ -40,7 +45,8 @@ function withOptions(page: string, source: string): string {
     const program = BEGIN.exec(line)?.[1];
     if (program === undefined) continue;
     inside = true;
-    out.push(optionList(sectionOf(source, program)));
+    const ctl = program === 'curlingctl';
+    out.push(ctl ? commandList(COMMANDS) : optionList(sectionOf(source, program)));
   }
   return out.join('\n');
 }
