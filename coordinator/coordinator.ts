@@ -37,6 +37,7 @@ import { endColo } from './qemu/colo-migration.ts';
 import type { Sabotage } from './sabotage.ts';
 import { sabotagedReducer } from './sabotage-reducer.ts';
 import type { FailoverRecord } from './status.ts';
+import { Telemetry } from './telemetry.ts';
 import { type Unprotected, unprotectedIn } from './unprotected.ts';
 
 /** Between two attempts to learn the outcome of an unresolved request. */
@@ -72,6 +73,8 @@ interface CoordinatorEvents {
 export class Coordinator extends EventEmitter<CoordinatorEvents> {
   readonly primary: Primary;
   readonly backup: Backup;
+  /** What was measured, with the history for the status page. */
+  readonly telemetry: Telemetry;
   readonly #failovers: FailoverLog;
   readonly #modules: CoordinatorModules;
   readonly #reduce: Reducer;
@@ -101,9 +104,11 @@ export class Coordinator extends EventEmitter<CoordinatorEvents> {
     this.#failovers = new FailoverLog(modules.clock);
     this.#queue = fastq((event: HostEvent, taken) => this.#take(event, taken), 1);
     const nextEpoch = () => Math.max(0, this.primary.takenEpoch, this.#state.lastEpoch) + 1;
-    this.#gate = new OutputGate(modules.proxy, modules.log, nextEpoch);
+    this.telemetry = new Telemetry(modules.clock, state.name);
+    this.#gate = new OutputGate({ ...modules, telemetry: this.telemetry }, nextEpoch);
     const shared = {
       ...modules,
+      telemetry: this.telemetry,
       gate: this.#gate,
       state: () => this.#state,
       dispatch: (event: HostEvent) => this.dispatch(event),
@@ -360,6 +365,7 @@ export class Coordinator extends EventEmitter<CoordinatorEvents> {
   #changed(before: HostState): void {
     const { name, generation, me } = this.#state;
     this.#since = new Date();
+    this.telemetry.history.state(name, this.#modules.clock.now());
     this.#elsewhere = '';
     const said = { said: this.#unprotected, state: before };
     this.#unprotected = unprotectedIn(this.#state, said, this.#suspectedFor, this.#since);

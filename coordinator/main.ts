@@ -21,6 +21,7 @@ import { COORDINATOR, type CoordinatorConfig, coordinatorConfig } from './config
 import { Coordinator } from './coordinator.ts';
 import { createMachine } from './create-machine.ts';
 import { GatewayProbe } from './gateway-probe.ts';
+import { watchHeld } from './held-watch.ts';
 import { Hooks } from './hooks/hooks.ts';
 import { IdentityFile } from './identity.ts';
 import { ProxyClient } from './proxy-client.ts';
@@ -97,6 +98,7 @@ await runProgram(COORDINATOR, async line => {
     begin({ coordinator, proxy });
     log.info({ state: coordinator.state.name }, 'serving');
     serveOthers({ coordinator, proxy }, means, configuration, daemon);
+    watchHeld(coordinator, proxy);
     const signal = await untilTerminated();
     log.info({ signal }, 'ending; the guest, if it runs here, runs on');
   } finally {

@@ -12,24 +12,35 @@
 import { asCurlingError, messageOf } from '../common/errors.ts';
 import type { Logger } from '../common/log.ts';
 import type { ProxyClient } from './proxy-client.ts';
+import type { Telemetry } from './telemetry.ts';
 
 /** How often the next epoch is opened before that is an error: the guest may speak between two commands. */
 const HOLD_ATTEMPTS = 20;
 /** Epochs sealed one after the other to get to the wanted one; what is further away is no continuation. */
 const SEALS_MAX = 64;
 
+export interface OutputGateModules {
+  proxy: ProxyClient;
+  log: Logger;
+  telemetry: Telemetry;
+}
+
 export class OutputGate {
   readonly #proxy: ProxyClient;
   readonly #log: Logger;
+  readonly #telemetry: Telemetry;
   readonly #nextEpoch: () => number;
   #wanted: 'held' | 'free' = 'held';
 
   /** @param nextEpoch The epoch that is open, or is to be, while output is held. */
-  constructor(proxy: ProxyClient, log: Logger, nextEpoch: () => number) {
+  constructor({ proxy, log, telemetry }: OutputGateModules, nextEpoch: () => number) {
     this.#proxy = proxy;
     this.#log = log;
+    this.#telemetry = telemetry;
     this.#nextEpoch = nextEpoch;
     proxy.on('connected', () => void this.#restore());
+    proxy.on('outputPending', epoch => telemetry.outputPending(epoch));
+    proxy.on('lost', () => telemetry.outputDropped());
   }
 
   /**
@@ -53,12 +64,15 @@ export class OutputGate {
   /** Lets everything out, now or as soon as the proxy is there. Never throws. */
   async open(): Promise<void> {
     this.#wanted = 'free';
-    await this.#attempt('bypass', () => this.#proxy.bypass());
+    await this.#attempt('bypass', async () => {
+      await this.#proxy.bypass();
+      this.#telemetry.outputReleased(Number.POSITIVE_INFINITY);
+    });
   }
 
   /** Drops what is held. Never throws: without a proxy nothing is held. */
   discard(): Promise<void> {
-    return this.#attempt('discard', () => this.#proxy.discard());
+    return this.#attempt('discard', () => this.#discard());
   }
 
   /**
@@ -68,7 +82,8 @@ export class OutputGate {
    */
   async seal(epoch: number): Promise<void> {
     try {
-      await this.#proxy.seal(epoch);
+      const { bytes } = await this.#proxy.seal(epoch);
+      this.#telemetry.outputSealed(epoch, bytes);
     } catch (error) {
       if (this.#proxy.connected) await this.#attempt('hold', () => this.#reopen());
       throw error;
@@ -77,7 +92,11 @@ export class OutputGate {
 
   /** Lets the epochs up to `epoch` out. A proxy that is away has none of them. */
   release(epoch: number): void {
-    if (this.#proxy.connected) void this.#attempt('release', () => this.#proxy.release(epoch));
+    if (!this.#proxy.connected) return;
+    void this.#attempt('release', async () => {
+      await this.#proxy.release(epoch);
+      this.#telemetry.outputReleased(epoch);
+    });
   }
 
   /** Looks whether the proxy is in the wanted state, and sets it right. Never throws. */
@@ -97,7 +116,7 @@ export class OutputGate {
   /** Opens the next epoch in a proxy that holds nothing. Stops when output became free meanwhile. */
   async #reopen(): Promise<void> {
     for (let attempt = 1; this.#wanted === 'held'; attempt++) {
-      await this.#proxy.discard();
+      await this.#discard();
       if (this.#wanted !== 'held') return;
       try {
         return await this.#proxy.hold(this.#nextEpoch());
@@ -106,6 +125,11 @@ export class OutputGate {
           throw error;
       }
     }
+  }
+
+  async #discard(): Promise<void> {
+    await this.#proxy.discard();
+    this.#telemetry.outputDropped();
   }
 
   async #attempt(what: string, command: () => Promise<void>): Promise<void> {

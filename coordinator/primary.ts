@@ -23,6 +23,7 @@ import { vcpuThreads } from './qemu/guest-load.ts';
 import { dialBackup } from './replication/dial.ts';
 import type { SenderSession } from './replication/sender.ts';
 import type { Sabotage } from './sabotage.ts';
+import type { Telemetry } from './telemetry.ts';
 import { Watch } from './watch.ts';
 
 /** Between two attempts to find a backup. */
@@ -46,6 +47,7 @@ export interface PrimaryModules {
   log: Logger;
   proxy: ProxyClient;
   gate: OutputGate;
+  telemetry: Telemetry;
   sabotage: Sabotage | undefined;
   stopAt: StopAt;
   state(): HostState;
@@ -284,7 +286,8 @@ export class Primary {
   }
 
   async #protect(link: SenderSession): Promise<void> {
-    const { config, gate, clock, log, sabotage, stopAt, state, dispatch } = this.#modules;
+    const { config, gate, clock, log, telemetry, sabotage, stopAt, state, dispatch } =
+      this.#modules;
     const { generation, lastEpoch } = state();
     const epoch = Math.max(lastEpoch, this.#lastTaken) + 1;
     const { mode, pauseShare, intervalMaxMs, intervalMs } = config.schedule;
@@ -310,6 +313,7 @@ export class Primary {
         link,
         clock,
         log,
+        telemetry,
         sabotage,
         stopAt,
         handlers: {

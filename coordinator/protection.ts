@@ -28,6 +28,7 @@ import { GuestLoad } from './qemu/guest-load.ts';
 import type { SenderSession } from './replication/sender.ts';
 import type { Sabotage } from './sabotage.ts';
 import { CheckpointSchedule, type ScheduleOptions } from './schedule.ts';
+import type { Telemetry } from './telemetry.ts';
 
 /** 256 KiB: the backup reads the first pages of a usual checkpoint while the last ones are still being staged. */
 const CHUNK_PAGES = 64;
@@ -49,6 +50,7 @@ export interface ProtectionModules {
   link: SenderSession;
   clock: Clock;
   log: Logger;
+  telemetry: Telemetry;
   handlers: ProtectionHandlers;
   sabotage: Sabotage | undefined;
   stopAt: StopAt;
@@ -110,6 +112,7 @@ export class Protection {
   /** The newest epoch in which output waits. */
   #pendingEpoch = -1;
   #bytesBefore = 0;
+  #pagesBefore = 0;
   #timer: NodeJS.Timeout | undefined;
   #ending: Promise<void> | undefined;
   /** Chunks that are staged and not sent. */
@@ -180,6 +183,7 @@ export class Protection {
     assert(this.#phase === 'waiting', 'the pair stands after its full copy');
     this.#phase = 'active';
     const now = this.#modules.clock.now();
+    this.#modules.telemetry.activated();
     this.#schedule = new CheckpointSchedule(now, this.#options.schedule);
     this.#load = new GuestLoad(this.#options.vcpuThreads, now);
     if (this.#session.state === 'requested') this.#schedule.requested();
@@ -207,7 +211,9 @@ export class Protection {
   committed(epoch: number): void {
     const now = this.#modules.clock.now();
     while (this.#stagedAtMs.length > 0 && this.#stagedAtMs[0]!.epoch <= epoch) {
-      this.figures.commit.recordMs(now - this.#stagedAtMs.shift()!.atMs);
+      const commitMs = now - this.#stagedAtMs.shift()!.atMs;
+      this.figures.commit.recordMs(commitMs);
+      this.#modules.telemetry.committed(commitMs);
     }
   }
 
@@ -291,7 +297,9 @@ export class Protection {
     this.#device = undefined;
     this.#replyAtMs = now;
     this.#bytesBefore = this.#staging.counters.dataBytes;
+    this.#pagesBefore = this.#stagedPages;
     this.#schedule?.stopped(now);
+    this.#modules.telemetry.started();
     this.#session.reply(); // first: the guest's output waits for what QEMU does now
     this.#modules.link.beginCheckpoint(this.#taken);
     this.pass('begin-sent');
@@ -325,7 +333,7 @@ export class Protection {
   #runOn(): void {
     if (!this.#sealed || !this.#device || this.#session.state !== 'staged') return;
     this.#session.resume();
-    const { clock, sabotage, gate } = this.#modules;
+    const { clock, sabotage, gate, telemetry } = this.#modules;
     const now = clock.now();
     const device = this.#device;
     this.#device = undefined;
@@ -338,10 +346,16 @@ export class Protection {
     this.figures.bytesTotal += bytes;
     this.figures.guestWaits = this.#staging.counters.waits;
     this.#stagedAtMs.push({ epoch: this.#taken, atMs: now });
+    telemetry.staged(pauseMs, bytes, this.#stagedPages - this.#pagesBefore, this.inFlight);
     if (sabotage === 'seal-after-loaded') return this.#sealLate(device, this.#taken);
     if (sabotage === 'release-before-ack') gate.release(this.#taken);
     this.pass('resumed');
     this.#send(device);
+  }
+
+  get #stagedPages(): number {
+    const { dataPages, fillPages } = this.#staging.counters;
+    return dataPages + fillPages;
   }
 
   /** A deliberate defect: the guest has run on for a while when its epoch is sealed. */

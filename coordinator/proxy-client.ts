@@ -64,9 +64,10 @@ export class ProxyClient extends EventEmitter<ProxyEvents> {
     await this.#execute('hold', { epoch });
   }
 
-  /** Sets the end of `epoch` behind everything that the guest has sent. */
-  async seal(epoch: number): Promise<void> {
-    await this.#execute('seal', { epoch }, SEAL_TIMEOUT_MS);
+  /** Sets the end of `epoch` behind everything that the guest has sent. Gives what the epoch holds. */
+  async seal(epoch: number): Promise<{ bytes: number }> {
+    const answer = (await this.#execute('seal', { epoch }, SEAL_TIMEOUT_MS)) as JsonObject;
+    return { bytes: typeof answer.bytes === 'number' ? answer.bytes : 0 };
   }
 
   /** Lets every frame of the epochs up to `epoch` leave. */

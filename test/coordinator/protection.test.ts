@@ -4,6 +4,7 @@ import { silentLogger } from '../../common/log.ts';
 import type { OutputGate } from '../../coordinator/output-gate.ts';
 import { Protection } from '../../coordinator/protection.ts';
 import type { SenderSession } from '../../coordinator/replication/sender.ts';
+import { Telemetry } from '../../coordinator/telemetry.ts';
 import { FakeQemu } from '../qemu/fake-qemu.ts';
 import { FIRST_PASS, REQUEST } from '../qemu/observed-session.ts';
 import { until } from './bench.ts';
@@ -40,6 +41,7 @@ test('a checkpoint that is due when QEMU has just gone is not taken', async t =>
       link: link as unknown as SenderSession,
       clock: monotonicClock,
       log: silentLogger,
+      telemetry: new Telemetry(monotonicClock, 'SYNC'),
       sabotage: undefined,
       stopAt: () => {},
       handlers: {

@@ -1,0 +1,95 @@
+/**
+ * What a coordinator has measured since it started, over all of its protections, for those who look: the metrics and the
+ * status page. Recording a whole epoch takes 0.7 µs, most of it to read the clock.
+ */
+import type { Clock } from '../common/clock.ts';
+import type { HostStateName } from './arbitration/host-state.ts';
+import { Distribution } from './distribution.ts';
+import { HeldOutput } from './held-output.ts';
+import { History } from './history.ts';
+
+export class Telemetry {
+  /** The guest was stopped for a checkpoint. */
+  readonly pause = new Distribution();
+  /** From a staged checkpoint to the acknowledgement of the backup's commit. */
+  readonly commit = new Distribution();
+  /**
+   * From the word that an epoch has its first frame to the proxy's word that it has let the epoch out. No frame of the
+   * epoch waited longer, but for what the first word needed to get here and the second one did not.
+   */
+  readonly delay = new Distribution();
+  /** From the start of one checkpoint to the start of the next. */
+  readonly epoch = new Distribution();
+  /** They only grow. Full copies are not among them. */
+  readonly counters = { epochsCommitted: 0, checkpointBytes: 0, dirtyPages: 0 };
+  readonly history: History;
+  /** Unix time, milliseconds, of the newest commit; undefined before one. */
+  lastCommitAt: number | undefined;
+  readonly #clock: Clock;
+  readonly #held = new HeldOutput();
+  /** Monotonic; undefined before the first checkpoint of a protection. */
+  #startedAt: number | undefined;
+
+  constructor(clock: Clock, state: HostStateName) {
+    this.#clock = clock;
+    this.history = new History(Date.now().toString(36), state, clock.now());
+  }
+
+  /** A protection takes checkpoints from now on. */
+  activated(): void {
+    this.#startedAt = undefined;
+  }
+
+  /** A checkpoint starts. */
+  started(): void {
+    const now = this.#clock.now();
+    if (this.#startedAt !== undefined) this.epoch.record(now - this.#startedAt);
+    this.#startedAt = now;
+  }
+
+  /** A checkpoint is staged and the guest runs on. `inFlight`: how many are staged and not committed. */
+  staged(pauseMs: number, bytes: number, pages: number, inFlight: number): void {
+    this.pause.record(pauseMs);
+    this.counters.checkpointBytes += bytes;
+    this.counters.dirtyPages += pages;
+    this.history.staged(pauseMs, bytes, pages, inFlight, this.#clock.now());
+  }
+
+  /** The backup has committed a checkpoint, `commitMs` after it was staged. */
+  committed(commitMs: number): void {
+    this.commit.record(commitMs);
+    this.counters.epochsCommitted++;
+    this.lastCommitAt = Date.now();
+    this.history.committed(commitMs, this.#clock.now());
+  }
+
+  /** The first frame of `epoch` waits in the proxy. */
+  outputPending(epoch: number): void {
+    this.#held.pending(epoch, this.#clock.now());
+  }
+
+  /** `epoch` is sealed, with `bytes`. */
+  outputSealed(epoch: number, bytes: number): void {
+    this.#held.sealed(epoch, bytes);
+    this.history.held(this.#held.sealedBytes, this.#clock.now());
+  }
+
+  /** The proxy has let out everything up to `epoch`. */
+  outputReleased(epoch: number): void {
+    const now = this.#clock.now();
+    this.#held.released(epoch, now, delayMs => {
+      this.delay.record(delayMs);
+      this.history.released(delayMs, now);
+    });
+  }
+
+  /** What the proxy held is lost. */
+  outputDropped(): void {
+    this.#held.dropped();
+  }
+
+  /** The proxy was asked, and holds `bytes`. */
+  sawHeld(bytes: number): void {
+    this.history.held(bytes, this.#clock.now());
+  }
+}
