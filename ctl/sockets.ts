@@ -15,12 +15,12 @@ export interface Answer {
 }
 
 /** The control sockets named, or those of all coordinators in /run/curling. */
-export function coordinatorSockets(named: string[]): string[] {
+export function coordinatorSockets(named: string[], runDir = RUN_DIR): string[] {
   if (named.length > 0) return named;
-  if (!fs.existsSync(RUN_DIR)) return [];
+  if (!fs.existsSync(runDir)) return [];
   return fs
-    .readdirSync(RUN_DIR)
-    .map(name => path.join(RUN_DIR, name, 'coordinator.sock'))
+    .readdirSync(runDir)
+    .map(name => path.join(runDir, name, 'coordinator.sock'))
     .filter(socket => fs.existsSync(socket))
     .sort();
 }

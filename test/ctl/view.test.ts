@@ -2,49 +2,10 @@ import test from 'ava';
 import { CurlingError } from '../../common/errors.ts';
 import { bytesText } from '../../common/quantities.ts';
 import { headline } from '../../coordinator/headline.ts';
-import type { CoordinatorStatus } from '../../coordinator/status.ts';
 import { statusExit, statusLines, statusScreen } from '../../ctl/view.ts';
+import { status } from './documents.ts';
 
 const NOTHING = { count: 0, p50: 0, p90: 0, p99: 0, max: 0 };
-
-function status(change: Partial<CoordinatorStatus> = {}): CoordinatorStatus {
-  return {
-    vm: 'web',
-    host: 'kvm1',
-    state: 'PROT',
-    protected: true,
-    running: true,
-    role: 'primary',
-    generation: 4,
-    incarnation: '0'.repeat(32),
-    peer: 'kvm2',
-    reason: 'by kvm2',
-    since: '2026-11-23T06:40:11.000Z',
-    epoch: { taken: 18231, committed: 18230, released: 18230 },
-    checkpoint: {
-      mode: 'output',
-      pauseMs: { count: 9, p50: 2.1, p90: 3, p99: 4.1, max: 5 },
-      commitMs: { count: 9, p50: 1, p90: 2, p99: 3, max: 4 },
-      bytesP50: 6_500_000,
-      bytesTotal: 65_000_000,
-      inFlight: 1,
-      guestWaits: 0,
-      windowClosed: 0,
-    },
-    proxy: { connected: true, state: 'hold', heldFrames: 37, heldBytes: 41_984, bytesMax: 2 ** 26 },
-    trialMs: null,
-    peerRttMs: 0.3,
-    witness: { reachable: true, store: null },
-    unprotected: null,
-    onBackupLoss: 'continue',
-    held: false,
-    gateway: null,
-    failovers: [],
-    hooks: { run: 0, failed: 0, timedOut: 0, dropped: 0 },
-    warnings: [],
-    ...change,
-  };
-}
 
 const SOLO = status({ vm: 'db', state: 'SOLO', protected: false, peer: null, reason: 'no backup' });
 
