@@ -35,6 +35,7 @@ export const ERROR_CODES = {
   CURLING_TAP_NOT_FOUND: EXIT.environment,
   CURLING_TAP_NOT_ON_BRIDGE: EXIT.environment,
   CURLING_TAP_UNSUPPORTED: EXIT.environment,
+  CURLING_HOST_LINK: EXIT.environment,
   CURLING_TAP_GONE: EXIT.runtime,
   CURLING_DATAPATH: EXIT.runtime,
   CURLING_EPOCH: EXIT.runtime,

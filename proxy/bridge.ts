@@ -19,6 +19,7 @@ import {
   addDropFilter,
   addHook,
   type FoundState,
+  type IngressState,
   ROUTER_DEFAULT,
   readIngress,
   removeDropFilter,
@@ -29,6 +30,11 @@ import { allSettled } from './settled.ts';
 
 /** IFNAMSIZ without its terminating zero. */
 const NAME_LENGTH_MAX = 15;
+/**
+ * How the address of an own tap begins. It is above all that others use, because a bridge takes the lowest one of its
+ * ports as its own.
+ */
+export const PORT_MAC_PREFIX = 'fe:63:75';
 /** MDB_RTR_TYPE_PERM, include/uapi/linux/if_bridge.h */
 const ROUTER_ALWAYS = 2;
 /** With spanning tree a new port listens and learns for twice the forward delay, 30 s at most by default. */
@@ -56,19 +62,9 @@ export async function inspectTap(name: string, bridge?: string): Promise<TapSite
   if (!tap) throw new CurlingError('CURLING_TAP_NOT_FOUND', `there is no interface ${name}`);
   checkKind(tap);
   const master = await readMaster(tap, bridge);
-  if (Number(master.info.vlan_filtering) === 1) {
-    const text = `${master.name} filters VLANs, which the proxy does not support yet`;
-    throw new CurlingError('CURLING_TAP_UNSUPPORTED', text);
-  }
-  if (!master.flags.includes('UP')) {
-    const text = `the bridge ${master.name} is down; bring it up first`;
-    throw new CurlingError('CURLING_TAP_NOT_ON_BRIDGE', text);
-  }
+  checkBridge(master);
   const ingress = await readIngress(tap.name);
-  if (ingress.taken) {
-    const text = `${tap.name} has an ingress filter at preference 1, where the proxy needs its own; move it behind`;
-    throw new CurlingError('CURLING_TAP_UNSUPPORTED', text);
-  }
+  checkIngress(tap, ingress);
   return {
     tap,
     bridge: master.name,
@@ -77,7 +73,26 @@ export async function inspectTap(name: string, bridge?: string): Promise<TapSite
   };
 }
 
-function foundState(tap: Link, hook: boolean): FoundState {
+/** @throws CurlingError when the proxy cannot work on this bridge: CURLING_TAP_UNSUPPORTED, CURLING_TAP_NOT_ON_BRIDGE. */
+export function checkBridge(bridge: Link): void {
+  if (Number(bridge.info.vlan_filtering) === 1) {
+    const text = `${bridge.name} filters VLANs, which the proxy does not support yet`;
+    throw new CurlingError('CURLING_TAP_UNSUPPORTED', text);
+  }
+  if (bridge.flags.includes('UP')) return;
+  const text = `the bridge ${bridge.name} is down; bring it up first`;
+  throw new CurlingError('CURLING_TAP_NOT_ON_BRIDGE', text);
+}
+
+/** @throws CurlingError CURLING_TAP_UNSUPPORTED when somebody else has the place of the proxy's filter. */
+export function checkIngress(tap: Link, ingress: IngressState): void {
+  if (!ingress.taken) return;
+  const text = `${tap.name} has an ingress filter at preference 1, where the proxy needs its own; move it behind`;
+  throw new CurlingError('CURLING_TAP_UNSUPPORTED', text);
+}
+
+/** What of `tap` the handle of the filter remembers. */
+export function foundState(tap: Link, hook: boolean): FoundState {
   const router = Number(tap.port.multicast_router ?? ROUTER_DEFAULT);
   return { isolated: tap.port.isolated === true, hook, router };
 }
@@ -101,8 +116,11 @@ function checkName(option: string, name: string): void {
   throw new CurlingError('CURLING_USAGE', text);
 }
 
-/** A veth end serves as well as a tap: both hand the bridge complete socket buffers. */
-function checkKind(tap: Link): void {
+/**
+ * A veth end serves as well as a tap: both hand the bridge complete socket buffers.
+ * @throws CurlingError CURLING_TAP_UNSUPPORTED for any other kind.
+ */
+export function checkKind(tap: Link): void {
   const isTap = tap.kind === 'tun' && tap.info.type === 'tap';
   if (isTap || tap.kind === 'veth') return;
   const text = `${tap.name} is a ${tap.kind || 'physical'} interface; the proxy serves taps that are ports of a Linux bridge`;
@@ -159,10 +177,9 @@ export class BridgeSite {
    */
   async insertPort(): Promise<void> {
     const { tap, bridge, found, closed } = this.site;
-    // The address is above all that others use, because a bridge takes the lowest one of its ports as its own.
     const index = (tap.index & 0xffffff).toString(16).padStart(6, '0').match(/../g)!.join(':');
     const commands = [
-      `link set dev ${this.port} address fe:63:75:${index} mtu ${tap.mtu} addrgenmode none`,
+      `link set dev ${this.port} address ${PORT_MAC_PREFIX}:${index} mtu ${tap.mtu} addrgenmode none`,
       `link set dev ${this.port} master ${bridge}`,
       `link set dev ${this.port} type bridge_slave ${likeTap(tap)} isolated on learning off flood off mcast_flood off bcast_flood off`,
       `link set dev ${this.port} up`,

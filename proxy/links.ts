@@ -8,12 +8,18 @@ export interface Link {
   name: string;
   /** The bridge or bond that it belongs to. */
   master: string | undefined;
+  /** What it stands on, e.g. of a VLAN; of a veth its other end. */
+  lower: string | undefined;
+  /** Its own hardware address. */
+  mac: string;
   mtu: number;
   flags: string[];
   /** What it is: tun, veth, bridge, macvtap …; empty for a physical device. */
   kind: string;
   /** Of that kind, e.g. `type` of a tun, `vlan_filtering` of a bridge. */
   info: JsonObject;
+  /** What it is a port of: bridge, bond, openvswitch …; empty when it is none. */
+  portKind: string;
   /** As a bridge port: `state`, `isolated` …; empty otherwise. */
   port: JsonObject;
 }
@@ -26,6 +32,11 @@ export async function readLink(name: string): Promise<Link | undefined> {
     if (isMissing(error)) return undefined;
     throw error;
   }
+}
+
+/** All interfaces of this network namespace. */
+export async function readLinks(): Promise<Link[]> {
+  return parseLinks(await run('ip', ['-d', '-json', 'link', 'show']));
 }
 
 /** The ports of a bridge, without details; none when there is no such bridge. */
@@ -68,10 +79,13 @@ export function parseLinks(text: string): Link[] {
       index: row.ifindex,
       name: row.ifname,
       master: typeof row.master === 'string' ? row.master : undefined,
+      lower: typeof row.link === 'string' ? row.link : undefined,
+      mac: String(row.address ?? ''),
       mtu: Number(row.mtu),
       flags: Array.isArray(row.flags) ? row.flags.map(String) : [],
       kind: typeof linkinfo.info_kind === 'string' ? linkinfo.info_kind : '',
       info: isObject(linkinfo.info_data) ? linkinfo.info_data : {},
+      portKind: typeof linkinfo.info_slave_kind === 'string' ? linkinfo.info_slave_kind : '',
       port: isObject(linkinfo.info_slave_data) ? linkinfo.info_slave_data : {},
     });
   }

@@ -104,15 +104,30 @@ for (const [program, known] of options) {
   });
 }
 
+/** What the help of curling-install lists. */
+const INSTALL_OPTIONS = [
+  ...execFileSync('sh', ['install/curling-install', '--help'], { encoding: 'utf8' }).matchAll(
+    /^ {2}(?:-\w, )?--([a-z-]+)/gm,
+  ),
+].map(match => match[1]!);
+
+test('docs/install.md lists the options of curling-install, and no other', t => {
+  const rows = markdown.rowNames(markdown.section(read('docs/install.md'), '## Options'));
+  const listed = rows.map(row => /^--([a-z-]+)/.exec(row)?.[1] ?? row);
+  const own = INSTALL_OPTIONS.filter(name => name !== 'help' && name !== 'version');
+  t.deepEqual(listed.sort(), own.sort());
+});
+
 /** What a program takes behind these words: curlingctl, what its command does. */
 function optionsOfCall(program: string, words: string): readonly string[] {
   const [name = ''] = words.trim().split(' ');
+  if (program === 'curling-install') return INSTALL_OPTIONS;
   const command = program === 'curlingctl' ? COMMANDS[name] : undefined;
   return command ? Object.keys(command.options) : options.get(program)!;
 }
 
 test('every option that the docs mention is one of the program that it is given to', t => {
-  const all = [...options.values()].flat().concat(OTHERS);
+  const all = [...options.values(), INSTALL_OPTIONS].flat().concat(OTHERS);
   for (const file of FILES) {
     for (const { option, before } of markdown.optionUses(read(file))) {
       // The last program in front of it on its line, if the line is a command and not a sentence.

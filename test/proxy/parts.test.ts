@@ -9,7 +9,8 @@ import { type Link, parseLinks } from '../../proxy/links.ts';
 import { mayCapture } from '../../proxy/privileges.ts';
 
 function link(index: number, name: string, flags = ['UP', 'LOWER_UP']): Link {
-  return { index, name, flags, mtu: 1500, kind: 'tun', master: 'br0', info: {}, port: {} };
+  const known = { lower: undefined, mac: '', portKind: 'bridge', info: {}, port: {} };
+  return { index, name, flags, mtu: 1500, kind: 'tun', master: 'br0', ...known };
 }
 
 test('the handle of the drop filter remembers how the tap was', t => {
