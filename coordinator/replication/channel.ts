@@ -102,6 +102,13 @@ export class Channel {
     if (!this.#blocked) this.#link.resume();
   }
 
+  /** Gives the owner messages that it has put off, as if they came now. */
+  again(frames: readonly Frame[], nowMs: number): void {
+    this.#guarded(() => {
+      for (const frame of frames) if (this.#open) this.#owner.frame(frame, nowMs);
+    });
+  }
+
   /** Sends a BEAT with our stamp and the peer's newest one. */
   beat(nowMs: number): void {
     if (!this.#open) return;
@@ -150,16 +157,25 @@ export class Channel {
     if (this.#draining) return;
     this.#draining = true;
     try {
-      while (this.#open && !this.#blocked) {
-        const frame = this.#decoder.next();
-        if (!frame) break;
-        this.#dispatch(frame);
-      }
+      this.#guarded(() => {
+        while (this.#open && !this.#blocked) {
+          const frame = this.#decoder.next();
+          if (!frame) break;
+          this.#dispatch(frame);
+        }
+      });
+    } finally {
+      this.#draining = false;
+    }
+  }
+
+  /** What a message does wrong is told to the peer. */
+  #guarded(work: () => void): void {
+    try {
+      work();
     } catch (error) {
       if (!(error instanceof CurlingError)) throw error;
       this.fail(error);
-    } finally {
-      this.#draining = false;
     }
   }
 

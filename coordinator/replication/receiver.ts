@@ -12,7 +12,11 @@
  * before that leaves the committed state as it was. An acknowledgement leaves only by `ack`, which
  * the integrator calls from `committed` (so that it leaves before the shadow is touched) or later.
  *
- * Invariant: acked ≤ committed; after `freeze` neither changes.
+ * `hold` puts commits off while somebody reads the shadow: the messages of the checkpoint under way
+ * are taken, its COMMIT and all that follows wait in memory. Beats go on, so neither end takes the
+ * other for dead.
+ *
+ * Invariant: acked ≤ committed; after `freeze`, and during a hold, neither changes.
  */
 import assert from 'node:assert/strict';
 import { asCurlingError, CurlingError } from '../../common/errors.ts';
@@ -64,6 +68,19 @@ export interface ReceiverHandlers {
   closed(error?: CurlingError): void;
 }
 
+/** Messages that wait at most, in payload bytes; as much as a primary sends ahead by default. */
+const HELD_BYTES_MAX = 256 << 20;
+
+/** What waits for the end of a hold. */
+interface Hold {
+  frames: Frame[];
+  bytes: number;
+  bytesMax: number;
+  /** When the first COMMIT came. */
+  sinceMs: number;
+  over: (why: string) => void;
+}
+
 export class ReceiverSession {
   readonly channel: Channel;
   /** Messages dropped because of `freeze`. */
@@ -77,6 +94,7 @@ export class ReceiverSession {
   /** The checkpoint whose begin was accepted and whose end has not come. */
   #open: { pair: PairIdentity; epoch: number } | undefined;
   #acked = -1;
+  #hold: Hold | undefined;
 
   constructor(
     options: ReceiverOptions,
@@ -90,7 +108,7 @@ export class ReceiverSession {
     this.#vmId = vmIdOf(options.vm);
     this.channel = new Channel(link, this.#vmId, {
       address: () => this.#address(),
-      frame: frame => this.#received(frame),
+      frame: (frame, nowMs) => this.#received(frame, nowMs),
       heard: nowMs => handlers.heard(nowMs),
       peerBye: reason => handlers.bye(reason),
       refused: () => {},
@@ -125,7 +143,32 @@ export class ReceiverSession {
   /** From now on nothing is accepted and nothing acknowledged: this host has asked to take over. */
   freeze(): void {
     if (this.#state === 'admitted') this.#state = 'frozen';
+    this.dropped += this.#hold?.frames.length ?? 0;
+    this.#hold = undefined;
     this.#forget();
+  }
+
+  /**
+   * Commits nothing until `goOn`, so that the shadow stays as it is.
+   * @param over Called with the reason when the hold is over by itself: more than `bytesMax` would
+   *   wait, or the primary has lost its guest. What waited is taken right after it, and changes the
+   *   shadow.
+   */
+  hold(over: (why: string) => void, bytesMax = HELD_BYTES_MAX): void {
+    assert(!this.#hold && this.#state === 'admitted', 'one hold at a time');
+    this.#hold = { frames: [], bytes: 0, bytesMax, sinceMs: 0, over };
+  }
+
+  /**
+   * Takes what waited, in its order, and returns for how many milliseconds the first commit did; 0
+   * when none did, or the hold is over already.
+   */
+  goOn(nowMs: number): number {
+    const hold = this.#hold;
+    this.#hold = undefined;
+    if (!hold || hold.frames.length === 0) return 0;
+    this.channel.again(hold.frames, nowMs);
+    return nowMs - hold.sinceMs;
   }
 
   /** Ends in good order. */
@@ -144,11 +187,12 @@ export class ReceiverSession {
     };
   }
 
-  #received(frame: Frame): void {
+  #received(frame: Frame, nowMs: number): void {
     if (this.#state === 'frozen') {
       this.dropped++;
       return;
     }
+    if (this.#hold && this.#waits(this.#hold, frame, nowMs)) return;
     if (this.#state === 'greeting') {
       if (frame.type !== MESSAGE.hello) throw unexpected(frame, 'HELLO is expected');
       return this.#greet(parseHello(frame));
@@ -175,6 +219,24 @@ export class ReceiverSession {
       default:
         throw unexpected(frame, this.#state);
     }
+  }
+
+  /** Puts a message off, if it is one that has to wait. */
+  #waits(hold: Hold, frame: Frame, nowMs: number): boolean {
+    const lost = frame.type === MESSAGE.guestLost;
+    if (!lost && hold.frames.length === 0 && frame.type !== MESSAGE.commit) return false;
+    if (!lost && hold.bytes + frame.payload.bytes <= hold.bytesMax) {
+      if (hold.frames.length === 0) hold.sinceMs = nowMs;
+      hold.frames.push(frame);
+      hold.bytes += frame.payload.bytes;
+      return true;
+    }
+    hold.over(
+      lost ? 'the primary has lost its guest' : `more than ${hold.bytesMax} bytes wait for it`,
+    );
+    this.goOn(nowMs);
+    // An error among what waited has ended the connection.
+    return !this.channel.open;
   }
 
   #greet(hello: Hello): void {
@@ -272,6 +334,7 @@ export class ReceiverSession {
   #closed(error?: CurlingError): void {
     const greeted = this.#state !== 'greeting';
     this.#state = 'closed';
+    this.#hold = undefined;
     // A connection that was never admitted has nothing in the sink; another one may have.
     if (greeted) this.#forget();
     this.#handlers.closed(error);
