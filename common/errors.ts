@@ -62,6 +62,7 @@ export const ERROR_CODES = {
   CURLING_QEMU_START: EXIT.environment,
   CURLING_QEMU_RESUME: EXIT.runtime,
   CURLING_QEMU_LOST: EXIT.runtime,
+  CURLING_DRILL: EXIT.runtime,
   // replication
   CURLING_REPLICATION_FRAME: EXIT.runtime,
   CURLING_REPLICATION_VERSION: EXIT.runtime,

@@ -5,11 +5,13 @@
 import type { Clock } from '../common/clock.ts';
 import { asCurlingError, CurlingError, messageOf } from '../common/errors.ts';
 import type { Logger } from '../common/log.ts';
+import type { JsonObject } from '../common/qmp/messages.ts';
 import type { StopAt } from '../common/test-stop.ts';
 import type { HostEvent } from './arbitration/host-events.ts';
 import type { HostState } from './arbitration/host-state.ts';
 import { readBootId, Store } from './checkpoint/store.ts';
 import type { CoordinatorConfig } from './config.ts';
+import { Drill, type DrillDone } from './drill.ts';
 import type { IdentityFile } from './identity.ts';
 import { compareGuests, describeGuest } from './qemu/guest-description.ts';
 import type { Standby } from './qemu/standby.ts';
@@ -20,6 +22,7 @@ import type { Hello } from './replication/types.ts';
 import type { Sabotage } from './sabotage.ts';
 import { LateSink } from './sabotage-sink.ts';
 import { qmpPathOf, StandbyKeeper } from './standby-keeper.ts';
+import type { DrillRecord } from './status.ts';
 import { resumeStream, Trial } from './trial.ts';
 import { Watch } from './watch.ts';
 
@@ -47,6 +50,8 @@ export interface BackupModules {
   state(): HostState;
   dispatch(event: HostEvent): void;
   explain(reason: string): void;
+  /** Tells management tools. */
+  emit(event: string, data: JsonObject): void;
 }
 
 export class Backup {
@@ -54,6 +59,7 @@ export class Backup {
   readonly #listener: BackupListener;
   readonly #keeper: StandbyKeeper;
   readonly #trial: Trial;
+  readonly #drill: Drill;
   #store: Store;
   #sink: CheckpointSink;
   #watch: Watch | undefined;
@@ -65,6 +71,13 @@ export class Backup {
     const { config, clock } = modules;
     this.#keeper = new StandbyKeeper(modules);
     this.#trial = new Trial(clock, this.#keeper);
+    this.#drill = new Drill({
+      ...modules,
+      emit: (event, data) => {
+        const { vm, me, generation } = modules.state();
+        modules.emit(event, { vm, host: me.host, generation, ...data });
+      },
+    });
     this.#store = this.#newStore();
     this.#sink = this.#sinkOf(this.#store);
     this.#listener = new BackupListener(
@@ -110,6 +123,11 @@ export class Backup {
     return this.#trial.lastMs;
   }
 
+  /** The newest drill on this host; null before. */
+  get lastDrill(): DrillRecord | null {
+    return this.#drill.last;
+  }
+
   /** What an operator should know about this host as a backup. */
   get warnings(): readonly string[] {
     const { trialLoad, standbyCommand } = this.#modules.config;
@@ -128,12 +146,36 @@ export class Backup {
 
   /** Nothing is accepted or acknowledged from now on. */
   freeze(): void {
+    this.#drill.end('this host takes over');
     this.#listener.session?.freeze();
   }
 
   /** Acknowledges everything up to `epoch`. */
   acknowledge(epoch: number): void {
     if (this.#listener.session?.ack(epoch)) this.#modules.stopAt('ack-sent');
+  }
+
+  /**
+   * Rehearses a failover to this host: see drill.ts.
+   * @throws CurlingError CURLING_STATE in any state but BACK, and as Drill.run
+   */
+  drill(): Promise<DrillDone> {
+    const { name, peer } = this.#modules.state();
+    const session = this.#listener.session;
+    const { memory } = this.#keeper;
+    if (name !== 'BACK' || !session?.hello || !memory) {
+      const where = name === 'PROT' && peer ? `; ask its backup, ${peer.host}` : '';
+      const text = `a drill needs a backup, in state BACK; this host is in ${name}${where}`;
+      throw new CurlingError('CURLING_STATE', text);
+    }
+    return this.#drill.run({
+      memory,
+      guest: session.hello.guest,
+      standby: () => this.#keeper.ready(),
+      hold: over => session.hold(over),
+      view: () => this.#store.view(),
+      goOn: nowMs => session.goOn(nowMs),
+    });
   }
 
   /** The operator wants this host to take over. */
@@ -317,6 +359,7 @@ export class Backup {
   }
 
   #closed(error: CurlingError | undefined): void {
+    this.#drill.end('the connection to the primary ended');
     const { state, dispatch, explain, log } = this.#modules;
     const reason = error?.message ?? 'the primary ended the connection';
     if (state().name === 'JOIN') {
@@ -343,6 +386,7 @@ export class Backup {
   }
 
   #endSession(reason: string): void {
+    this.#drill.end(reason);
     clearTimeout(this.#farewell);
     this.#watch?.stop();
     this.#watch = undefined;

@@ -113,6 +113,7 @@ export class Coordinator extends EventEmitter<CoordinatorEvents> {
       state: () => this.#state,
       dispatch: (event: HostEvent) => this.dispatch(event),
       explain: (reason: string) => this.#explain(reason),
+      emit: (event: string, data: JsonObject) => this.emit('event', event, data),
     };
     this.primary = new Primary(shared);
     this.backup = new Backup(shared);

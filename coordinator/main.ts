@@ -175,6 +175,7 @@ function controlServer(started: Promise<Parts>, { config, witness, hooks }: Mean
       protect: async args => (await own(args)).want(true),
       unprotect: async args => (await own(args)).want(false),
       failover: async args => (await own(args)).failover(),
+      drill: async args => (await own(args)).backup.drill(),
     },
   });
 }

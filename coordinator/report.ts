@@ -43,6 +43,7 @@ export async function report(
     checkpoint: checkpointOf(coordinator, config),
     proxy: proxyOf(proxyStatus),
     trialMs: backup.trialMs,
+    drill: backup.lastDrill,
     peerRttMs: isBackup ? backup.roundTripMs : primary.roundTripMs,
     witness: { reachable: witness.connected, store: config.witnessStore ?? null },
     unprotected: coordinator.unprotected,

@@ -39,6 +39,11 @@ export class StandbyKeeper {
     this.#modules = modules;
   }
 
+  /** What the standby has mapped; undefined when none is kept. */
+  get memory(): StandbyMemory | undefined {
+    return this.#memory;
+  }
+
   /** Whether `ready` can be hoped to work. */
   get hopeful(): boolean {
     return this.#memory !== undefined && this.#deaths <= DEATHS_MAX;

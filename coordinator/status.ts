@@ -31,6 +31,22 @@ export interface FailoverRecord {
   resumeMs: number;
 }
 
+/** The newest drill of a backup: whether a failover would have worked. */
+export interface DrillRecord {
+  /** Wall clock, ISO 8601, of its begin. */
+  at: string;
+  ok: boolean;
+  /** The checkpoint that was loaded, or tried; null when it did not come to that. */
+  epoch: number | null;
+  /** Milliseconds in which it was loaded; null when it was not. */
+  loadMs: number | null;
+  /** Milliseconds for which a commit waited for it at most; null when it was not loaded. */
+  delayMsMax: number | null;
+  /** Of the error: CURLING_DRILL when the drill gave no answer. Null when it went well. */
+  code: string | null;
+  reason: string;
+}
+
 export interface CoordinatorStatus {
   vm: string;
   host: string;
@@ -72,6 +88,8 @@ export interface CoordinatorStatus {
    * standby was up; null when there was none. The primary's output is held meanwhile.
    */
   trialMs: number | null;
+  /** The newest drill on this host since its coordinator started. */
+  drill: DrillRecord | null;
   peerRttMs: number | null;
   witness: { reachable: boolean; store: string | null };
   /** Since when and why no other host has the guest's state; null when one has, or no guest runs here. */

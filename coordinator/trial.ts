@@ -109,7 +109,8 @@ export class Trial {
   }
 }
 
-function shorten(text: string): string {
+/** An error's text for those who are told of it; QEMU's own can be of any length. */
+export function shorten(text: string): string {
   if (text.length <= HEAD_CHARACTERS + TAIL_CHARACTERS) return text;
   return `${text.slice(0, HEAD_CHARACTERS)} … ${text.slice(-TAIL_CHARACTERS)}`;
 }

@@ -1,5 +1,6 @@
 /** All commands of curlingctl, by name, in the order of --help. */
 import type { CtlCommand } from './command.ts';
+import { DRILL } from './drill.ts';
 import { EVENTS } from './events.ts';
 import { FAILOVER } from './failover.ts';
 import { KEYGEN } from './keygen.ts';
@@ -13,6 +14,7 @@ export const COMMANDS: Readonly<Record<string, CtlCommand>> = {
   protect: PROTECT,
   unprotect: UNPROTECT,
   failover: FAILOVER,
+  drill: DRILL,
   keygen: KEYGEN,
   version: VERSION_COMMAND,
 };

@@ -4,7 +4,7 @@ import { headline } from '../coordinator/headline.ts';
 import { socketsIn, usageError } from './command.ts';
 import { type Answer, askAll, connect, coordinatorSockets } from './sockets.ts';
 
-/** The coordinator would answer much sooner; the operator sees what it does by its events. */
+/** The coordinator would answer much sooner, to `drill` too; what it does else the operator sees by its events. */
 const TELL_TIMEOUT_MS = 30_000;
 
 /**
@@ -25,11 +25,14 @@ export async function targetOf(line: CommandLine): Promise<Answer> {
   throw usageError(`expected the name of one machine, found ${found}`);
 }
 
-/** Sends a command that has the machine's name as its only argument. @throws CurlingError what the coordinator answers. */
-export async function tell({ socket, status }: Answer, command: string): Promise<void> {
+/**
+ * Sends a command that has the machine's name as its only argument, and returns what the coordinator answers.
+ * @throws CurlingError what it answers instead
+ */
+export async function tell({ socket, status }: Answer, command: string): Promise<unknown> {
   const client = await connect(socket);
   try {
-    await client.execute(command, { vm: status!.vm }, { timeoutMs: TELL_TIMEOUT_MS });
+    return await client.execute(command, { vm: status!.vm }, { timeoutMs: TELL_TIMEOUT_MS });
   } finally {
     client.close();
   }

@@ -1,7 +1,7 @@
 /** The texts of curlingctl. Pure: documents in, lines out. */
 import { bytesText } from '../common/quantities.ts';
 import { headline } from '../coordinator/headline.ts';
-import type { CoordinatorStatus, Durations } from '../coordinator/status.ts';
+import type { CoordinatorStatus, DrillRecord, Durations } from '../coordinator/status.ts';
 import type { Answer } from './sockets.ts';
 
 /** `p50 2.1 ms  p99 4.0 ms`, or a dash when nothing was measured. */
@@ -10,7 +10,7 @@ export function durationsText(durations: Durations): string {
   return `p50 ${durations.p50.toFixed(1)} ms  p99 ${durations.p99.toFixed(1)} ms`;
 }
 
-/** The status of one machine, a headline and up to six lines, besides warnings. */
+/** The status of one machine, a headline and up to seven lines, besides warnings. */
 export function statusLines(status: CoordinatorStatus): string[] {
   const arrow = status.role === 'backup' ? '←' : '→';
   const where = `${status.role} on ${status.host}${status.peer ? ` ${arrow} ${status.peer}` : ''}`;
@@ -39,6 +39,7 @@ export function statusLines(status: CoordinatorStatus): string[] {
   lines.push(
     `  since        ${status.since}   failovers ${status.failovers.length}   rtt ${rtt}   witness ${witness}`,
   );
+  if (status.drill) lines.push(drillLine(status.drill));
   for (const warning of status.warnings) lines.push(`  warning      ${warning}`);
   return lines;
 }
@@ -47,6 +48,11 @@ function checkpointLine(status: CoordinatorStatus): string {
   const checkpoint = status.checkpoint;
   const size = `${bytesText(checkpoint.bytesP50)} each`;
   return `  checkpoint   ${checkpoint.mode}, pause ${durationsText(checkpoint.pauseMs)}, commit ${durationsText(checkpoint.commitMs)}, ${size}`;
+}
+
+function drillLine({ at, ok, code, reason }: DrillRecord): string {
+  const word = ok ? 'went well' : code === 'CURLING_DRILL' ? 'gave no answer' : 'FAILED';
+  return `  drill        ${at} ${word}: ${reason.replaceAll(/\s+/g, ' ')}`;
 }
 
 /** The screen of `curlingctl status`, worst first. */

@@ -15,9 +15,10 @@ const OBJECT_ID = /^[A-Za-z][A-Za-z0-9._-]*$/;
 
 /**
  * What a QEMU in -incoming is for. `standby`: becomes the guest, on the shadow itself. `trial`: loads the guest's state on
- * a private copy-on-write view of the shadow, and stays paused; the shadow is never written.
+ * a private copy-on-write view of the shadow, and stays paused; the shadow is never written. `drill`: as `trial`, beside
+ * a standby, whose disks it leaves alone.
  */
-export type StandbyDuty = 'standby' | 'trial';
+export type StandbyDuty = 'standby' | 'trial' | 'drill';
 
 /**
  * Appends what makes QEMU a standby. A second -machine option is merged with the operator's own (QEMU 7.2 and later).

@@ -18,6 +18,9 @@ import { queryObject, queryRunning } from './qmp-queries.ts';
 import { type StandbyDuty, type StandbyMemory, standbyArguments } from './standby-arguments.ts';
 import { IGNORE_SHARED } from './stream-format.ts';
 
+/** Disks are opened for writing when the guest runs, and not when its state is loaded. */
+const LATE_DISKS = 'late-block-activate';
+
 export interface StandbyOptions {
   /** The operator's command line for the guest, with the program, without -incoming. */
   argv: readonly string[];
@@ -34,6 +37,8 @@ export interface StandbyOptions {
   startTimeoutMs?: number;
   /** Milliseconds that a resume, or a trial load, may take. Default 10,000. */
   resumeTimeoutMs?: number;
+  /** Ends QEMU at once, at whatever it is. */
+  signal?: AbortSignal;
 }
 
 /** Milliseconds since the call of `resume`. */
@@ -69,11 +74,13 @@ export class Standby {
     let child: QemuChild | undefined;
     try {
       child = new QemuChild(full, options.logPath);
+      killOn(options.signal, child);
       const qmp = await monitorOf(child, qmpPath, options.startTimeoutMs ?? 10_000);
       await qmp.execute('migrate-set-capabilities', {
         capabilities: [
           { capability: IGNORE_SHARED, state: true },
           { capability: 'events', state: true },
+          ...(options.duty === 'drill' ? [{ capability: LATE_DISKS, state: true }] : []),
         ],
       });
       await qmp.execute('migrate-incoming', { uri: `unix:${incomingPath}` });
@@ -81,7 +88,8 @@ export class Standby {
     } catch (error) {
       await child?.kill();
       if (error instanceof CurlingError && error.code === 'CURLING_QEMU_START') throw error;
-      const text = `the standby QEMU (${argv.join(' ')}) ${messageOf(error)}${quote(child)}`;
+      const what = options.duty === 'drill' ? 'the QEMU of the drill' : 'the standby QEMU';
+      const text = `${what} (${argv.join(' ')}) ${messageOf(error)}${quote(child)}`;
       throw new CurlingError('CURLING_QEMU_START', text, { cause: error });
     }
   }
@@ -216,6 +224,12 @@ export class Standby {
     for (const path of [qmpPath, incomingPath]) fs.rmSync(path, { force: true });
     await this.#child.kill();
   }
+}
+
+function killOn(signal: AbortSignal | undefined, child: QemuChild): void {
+  const kill = () => void child.kill();
+  if (signal?.aborted) kill();
+  else signal?.addEventListener('abort', kill, { once: true });
 }
 
 /** Connects to the monitor as soon as it listens. */

@@ -3,8 +3,25 @@
  * guest (FakeQemu) and for a standby (fake-standby.ts), so that two of them can be paired.
  */
 import type { CommandHandler } from '../../common/qmp/server.ts';
+import type { CommittedGuest } from '../../coordinator/checkpoint/store.ts';
 
 export const FAKE_RAM_BYTES = 16 << 20;
+
+/** A checkpoint of it, small. */
+export const FAKE_COMMITTED: CommittedGuest = {
+  layout: {
+    machine: 'pc-x',
+    subsections: Buffer.alloc(0),
+    ram: { sectionId: 1, instanceId: 0, version: 4 },
+    blocks: [{ name: 'pc.ram', bytes: 4096 }],
+    mainBlock: 0,
+  },
+  mainPath: '/dev/null',
+  otherBlocks: new Map(),
+  device: Buffer.from([0]),
+  epoch: 1,
+  generation: 2,
+};
 
 /** @param machine The type that the machine says it has. */
 export function guestAnswers(machine = 'pc-fake'): Record<string, CommandHandler> {

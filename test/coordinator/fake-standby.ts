@@ -1,7 +1,7 @@
 /**
  * A program in the place of a standby QEMU: serves a monitor where its last option says, until it is killed. It listens for
- * a resume stream and never says that it has loaded one.
- * `fake-standby.js [MACHINE | exit STATUS TEXT]`; the second form writes TEXT and ends at once.
+ * a resume stream and never says that it has loaded one, unless it is told to: `loads`, or `refuses` in words of its own.
+ * `fake-standby.js [MACHINE [loads | refuses] | exit STATUS TEXT]`; the last form writes TEXT and ends at once.
  */
 import { once } from 'node:events';
 import net from 'node:net';
@@ -18,11 +18,24 @@ const monitor = process.argv
   .replace(/^unix:/, '')
   .replace(/,server=on,wait=off$/, '');
 const machine = first?.startsWith('-') ? undefined : first;
+let state = 'inmigrate';
 const commands: Record<string, CommandHandler> = {
   ...guestAnswers(machine),
+  'query-status': () => ({ running: false, status: state }),
   'migrate-incoming': async ({ uri }) => {
-    const server = net.createServer(socket => socket.resume()).listen(String(uri).slice(5));
-    await once(server, 'listening');
+    const incoming = net.createServer(socket => socket.resume().on('end', loaded));
+    await once(incoming.listen(String(uri).slice(5)), 'listening');
   },
 };
-await new QmpServer({ program: 'standby', commands }).listen(monitor);
+const server = new QmpServer({ program: 'standby', commands });
+
+function loaded(): void {
+  if (status === 'refuses') {
+    process.stderr.write('load of migration failed\n');
+    process.exit(1);
+  }
+  if (status !== 'loads') return;
+  state = 'paused';
+  server.emit('MIGRATION', { status: 'completed' });
+}
+await server.listen(monitor);

@@ -5,28 +5,12 @@ import path from 'node:path';
 import test from 'ava';
 import { CurlingError } from '../../common/errors.ts';
 import { silentLogger } from '../../common/log.ts';
-import type { CommittedGuest } from '../../coordinator/checkpoint/store.ts';
 import type { CoordinatorConfig } from '../../coordinator/config.ts';
 import { IdentityFile } from '../../coordinator/identity.ts';
 import { StandbyKeeper } from '../../coordinator/standby-keeper.ts';
 import { Trial, type TrialPlace } from '../../coordinator/trial.ts';
 import { STANDBY_COMMAND, until } from './bench.ts';
-import { FAKE_RAM_BYTES } from './fake-guest.ts';
-
-const GUEST: CommittedGuest = {
-  layout: {
-    machine: 'pc-x',
-    subsections: Buffer.alloc(0),
-    ram: { sectionId: 1, instanceId: 0, version: 4 },
-    blocks: [{ name: 'pc.ram', bytes: 4096 }],
-    mainBlock: 0,
-  } as unknown as CommittedGuest['layout'],
-  mainPath: '/dev/null',
-  otherBlocks: new Map(),
-  device: Buffer.from([0]),
-  epoch: 1,
-  generation: 2,
-};
+import { FAKE_COMMITTED, FAKE_RAM_BYTES } from './fake-guest.ts';
 
 /** A trial at a place that fails while it is told to, and its clock. */
 function trial() {
@@ -43,7 +27,7 @@ function trial() {
 test('a copy that loads is measured, and refuses nobody', async t => {
   const { trial: it } = trial();
   t.is(it.lastMs, null);
-  await it.run(GUEST, 'p1', () => true);
+  await it.run(FAKE_COMMITTED, 'p1', () => true);
   t.is(it.lastMs, 25);
   t.is(it.failure, undefined);
   t.notThrows(() => it.admit('p1'));
@@ -59,7 +43,7 @@ test('a copy that fails keeps its primary away, for ever longer and within a bou
   const rests: number[] = [];
   for (let n = 0; n < 8; n++) {
     const error = await t.throwsAsync(
-      it.run(GUEST, 'p1', () => true),
+      it.run(FAKE_COMMITTED, 'p1', () => true),
       refusal,
     );
     t.true(error!.message.length < 1_000, 'the other host is told all of it');
@@ -74,7 +58,7 @@ test('a copy that fails keeps its primary away, for ever longer and within a bou
     [10, 20, 40, 80, 160, 300, 300, 300].map(s => s * 1_000),
   );
   place.error = undefined;
-  await it.run(GUEST, 'p1', () => true);
+  await it.run(FAKE_COMMITTED, 'p1', () => true);
   t.notThrows(() => it.admit('p1'));
 });
 
@@ -91,7 +75,7 @@ test('a trial that nobody waits for any more is no failure', async t => {
   const { trial: it, place } = trial();
   place.error = new Error('it was killed');
   await t.throwsAsync(
-    it.run(GUEST, 'p1', () => false),
+    it.run(FAKE_COMMITTED, 'p1', () => false),
     { code: 'CURLING_QEMU_RESUME' },
   );
   t.is(it.failure, undefined);

@@ -33,6 +33,7 @@ export function status(change: Partial<CoordinatorStatus> = {}): CoordinatorStat
     },
     proxy: { connected: true, state: 'hold', heldFrames: 37, heldBytes: 41_984, bytesMax: 2 ** 26 },
     trialMs: null,
+    drill: null,
     peerRttMs: 0.3,
     witness: { reachable: true, store: null },
     unprotected: null,

@@ -2,6 +2,8 @@ import test from 'ava';
 import { CurlingError } from '../../common/errors.ts';
 import { bytesText } from '../../common/quantities.ts';
 import { headline } from '../../coordinator/headline.ts';
+import type { DrillRecord } from '../../coordinator/status.ts';
+import { drillText } from '../../ctl/drill.ts';
 import { statusExit, statusLines, statusScreen } from '../../ctl/view.ts';
 import { status } from './documents.ts';
 
@@ -15,6 +17,23 @@ test('the status of a protected machine says what an operator looks for', t => {
   t.regex(text, /hold, 37 frames \/ 41\.0 KiB held \(limit 64\.0 MiB\)/);
   t.regex(text, /pause p50 2\.1 ms {2}p99 4\.1 ms/);
   t.regex(text, /witness reachable/);
+});
+
+test('the last drill is told, and one without an answer is no failure', t => {
+  const drill = {
+    ...{ at: '2026-11-23T06:40:11.000Z', ok: true, epoch: 18230, loadMs: 9, delayMsMax: 4 },
+    ...{ code: null, reason: 'checkpoint 18230 was loaded in 9.0 ms' },
+  };
+  const line = (change: Partial<DrillRecord>) =>
+    statusLines(status({ drill: { ...drill, ...change } })).find(text => /^ {2}drill/.test(text));
+  t.is(line({}), `  drill        ${drill.at} went well: ${drill.reason}`);
+  t.regex(line({ ok: false, code: 'CURLING_QEMU_RESUME' })!, /Z FAILED: /);
+  t.regex(line({ ok: false, code: 'CURLING_DRILL' })!, /Z gave no answer: /);
+  const done = { loaded: true, epoch: 7, startMs: 200, loadMs: 9.04, delayMsMax: 4 } as const;
+  t.regex(
+    drillText(status({ host: 'kvm2' }), done),
+    /^web: checkpoint 7 loads on kvm2.*9\.0 ms.*4\.0 ms/s,
+  );
 });
 
 test('the worst machine comes first, a coordinator that does not answer before all', t => {
