@@ -6,7 +6,8 @@
  *   2. a spare is started, on a private view of the shadow and with nothing that leads outside (drill-arguments.ts),
  *      and its devices are compared with the guest's
  *   3. commits are put off, so that the shadow is the checkpoint whose devices are loaded, and nothing newer: a card
- *      whose queue in memory is ahead of its saved state is refused. What the guest says waits as long, at most LOAD_MS_MAX
+ *      whose queue in memory is ahead of its saved state is refused (`VQ 1 size 0x100 < last_avail_idx …`). What the
+ *      guest says waits as long, at most LOAD_MS_MAX
  *   4. the checkpoint is loaded; commits go on, and the spare is killed
  *
  * A drill never stands in the way of a failover: `end` kills its QEMU and returns, and the standby, its monitor, its
