@@ -110,9 +110,9 @@ write_files() {
 # Daemons that run from the files would miss what they have not read yet.
 check_unused() {
   [ "$force" = no ] && [ -z "$root" ] || return 0
-  users=$(grep -alF /usr/lib/curling/build/ /proc/[0-9]*/cmdline 2>/dev/null | cut -d / -f 3 | tr '\n' ' ')
+  users=$(sh "$app/install/running.sh")
   [ -z "$users" ] ||
-    fail "$UNFIT" "CURLING_BUSY: programs run from the files: ${users% }; end them first, or give --force"
+    fail "$UNFIT" "CURLING_BUSY: programs run from the files: $users; end them first, or give --force"
 }
 
 undo_files() {

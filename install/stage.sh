@@ -87,10 +87,13 @@ stage_modules() {
 
 # What runs, and what says under which terms.
 module_files() {
-  find "$1" -mindepth 1 \( -name node_modules -o -name test -o -name tests -o -name benchmarks -o -name example \
-    -o -name obj.target -o -name .deps -o -name .github -o -name 'musl_*' \) -prune -o -type f \
+  find "$1" -mindepth 1 \
+    \( -name node_modules -o -name test -o -name tests -o -name specs -o -name fixtures -o -name benchmarks \
+    -o -name example -o -name obj.target -o -name .deps -o -name .github -o -name 'musl_*' \) -prune \
+    -o -type f ! -name 'bench*.js' ! -name test.js ! -name 'example.*js' ! -name gruntfile.js \
+    ! -name tsconfig.json ! -name eslint.config.js ! -name 'uPlot.[ce]*js' ! -name uPlot.iife.js \
     \( -name '*.js' -o -name '*.cjs' -o -name '*.mjs' -o -name '*.json' -o -name '*.css' -o -name '*.wasm' \
-    -o -name '*.node' -o -iname 'licen[cs]e*' -o -iname 'copying*' -o -iname 'notice*' \) -print | LC_ALL=C sort
+    -o -name '*.node' -o -iname 'licen[cs]e*' -o -iname 'copying*' -o -iname 'notice*' \) -print
 }
 
 # wrapper NAME FOLDER PROGRAM
@@ -105,7 +108,7 @@ stage_commands() {
   for program in proxy coordinator witness; do
     wrapper curling-$program usr/sbin $program
   done
-  for part in curling-install record.sh tap.sh files.sh; do
+  for part in curling-install record.sh tap.sh files.sh running.sh; do
     put 0644 install/$part usr/lib/curling/install/$part
   done
   printf '#!/bin/sh\nexec sh /usr/lib/curling/install/curling-install "$@"\n' >"$stage/usr/sbin/curling-install"
