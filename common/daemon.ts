@@ -36,6 +36,7 @@ export interface Service {
 export class Daemon {
   readonly log: Logger;
   readonly #notifier: Notifier;
+  #http: HttpService | undefined;
   readonly #endings: (() => void | Promise<void>)[] = [];
 
   private constructor(log: Logger, notifier: Notifier) {
@@ -51,11 +52,17 @@ export class Daemon {
     return new Daemon(log, notifier);
   }
 
+  /** What serves HTTP; undefined when nothing does. */
+  get http(): HttpService | undefined {
+    return this.#http;
+  }
+
   /** The work has begun, and all that the daemon promises holds: tells the service manager, serves HTTP, takes signals. */
   serve(service: Service): void {
     const { log } = this;
     if (service.http) {
       const http = HttpService.start(service.http, service.routes, log);
+      this.#http = http;
       this.#endings.push(() => http.close());
     }
     this.#onSignal('SIGHUP', async () => log.info(`reloaded: ${service.reload()}`));

@@ -1,3 +1,10 @@
+let suppressed = 0;
+
+/** Lines that all limits of this process have left out. */
+export function suppressedLines(): number {
+  return suppressed;
+}
+
 /**
  * Bounds the rate of lines that others can cause. Pure: `now` in, a decision out.
  * Invariant: at most `max` lines in each period of `periodMs`.
@@ -22,6 +29,7 @@ export class LogLimit {
     }
     if (this.#said >= this.#max) {
       this.#unsaid++;
+      suppressed++;
       return undefined;
     }
     this.#said++;

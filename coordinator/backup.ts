@@ -23,6 +23,7 @@ import type { Sabotage } from './sabotage.ts';
 import { LateSink } from './sabotage-sink.ts';
 import { qmpPathOf, StandbyKeeper } from './standby-keeper.ts';
 import type { DrillRecord } from './status.ts';
+import { ASKED_FOR, primarySays, silentFor } from './suspicion.ts';
 import { resumeStream, Trial } from './trial.ts';
 import { Watch } from './watch.ts';
 
@@ -96,7 +97,7 @@ export class Backup {
         full: () => this.#mayReceive(),
         committed: epoch => this.#committed(epoch),
         heard: now => this.#watch?.heard(now),
-        guestLost: reason => this.#suspect(`the primary says: ${reason}`),
+        guestLost: reason => this.#suspect(primarySays(reason)),
         bye: () => {
           this.#saidBye = true;
         },
@@ -111,6 +112,21 @@ export class Backup {
 
   get roundTripMs(): number | null {
     return this.#listener.session?.channel.roundTripMs ?? null;
+  }
+
+  /** Whether a standby QEMU is up that could run the guest. */
+  get standbyUp(): boolean {
+    return this.#keeper.up;
+  }
+
+  /** Of the replication's listener, since the start. */
+  get listenerCounters(): BackupListener['counters'] {
+    return this.#listener.counters;
+  }
+
+  /** Of the store, since the last copy that this host gave up or ran. */
+  get storeCounters(): Store['counters'] {
+    return this.#store.counters;
   }
 
   /** Milliseconds since the primary was last heard; 0 without one. */
@@ -180,7 +196,7 @@ export class Backup {
 
   /** The operator wants this host to take over. */
   takeOver(): void {
-    this.#suspect('the operator asked for it');
+    this.#suspect(ASKED_FOR);
   }
 
   /**
@@ -331,7 +347,7 @@ export class Backup {
     const { silenceMs, beatMs } = config.detection;
     this.#watch?.stop();
     this.#watch = new Watch(clock, { silenceMs: silenceMs + PATIENCE_MS, beatMs }, silentMs =>
-      this.#suspect(`the primary was silent for ${silentMs.toFixed(0)} ms`),
+      this.#suspect(silentFor(silentMs)),
     );
     dispatch(received);
   }

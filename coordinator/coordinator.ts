@@ -37,6 +37,7 @@ import { endColo } from './qemu/colo-migration.ts';
 import type { Sabotage } from './sabotage.ts';
 import { sabotagedReducer } from './sabotage-reducer.ts';
 import type { FailoverRecord } from './status.ts';
+import { ASKED_FOR } from './suspicion.ts';
 import { Telemetry } from './telemetry.ts';
 import { type Unprotected, unprotectedIn } from './unprotected.ts';
 
@@ -122,6 +123,7 @@ export class Coordinator extends EventEmitter<CoordinatorEvents> {
       trouble: (trouble, text) => this.#trouble(trouble, text),
       again: () => this.#after(),
     });
+    this.on('event', name => this.telemetry.event(name));
     modules.gateway?.on('change', reachable => this.#gatewayChanged(reachable));
     modules.proxy.on('lost', error => this.#proxyLost(error));
   }
@@ -249,7 +251,7 @@ export class Coordinator extends EventEmitter<CoordinatorEvents> {
    */
   failover(): void {
     if (this.#state.name === 'BACK') return this.backup.takeOver();
-    if (this.#state.name === 'PROT') return this.primary.yieldTo('the operator asked for it');
+    if (this.#state.name === 'PROT') return this.primary.yieldTo(ASKED_FOR);
     const text = `a failover needs the state PROT or BACK; this host is in ${this.#state.name}`;
     throw new CurlingError('CURLING_STATE', text);
   }
@@ -427,7 +429,8 @@ export class Coordinator extends EventEmitter<CoordinatorEvents> {
       this.#queue.push({ type: 'resumed' });
       this.primary.attach(standby.qmp);
       this.#modules.stopAt('announced');
-      this.#failovers.resumed(this.#state, epoch);
+      const cause = this.#failovers.resumed(this.#state, epoch);
+      if (cause) this.telemetry.failedOver(cause);
     } catch (error) {
       this.#modules.log.fatal({ code: asCurlingError(error).code }, messageOf(error));
       this.#queue.push({ type: 'guest-lost', reason: messageOf(error) });

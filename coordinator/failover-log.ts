@@ -2,6 +2,7 @@
 import type { Clock } from '../common/clock.ts';
 import type { HostState } from './arbitration/host-state.ts';
 import type { FailoverRecord } from './status.ts';
+import { causeOf, type FailoverCause } from './suspicion.ts';
 
 /** Failovers that the status remembers; the oldest of more is forgotten. */
 const FAILOVERS_MAX = 100;
@@ -29,9 +30,9 @@ export class FailoverLog {
     this.#grantedAtMs = this.#clock.now();
   }
 
-  /** The guest runs here, resumed from checkpoint `epoch`. */
-  resumed({ vm, me, generation }: HostState, epoch: number): void {
-    if (!this.#suspicion) return;
+  /** The guest runs here, resumed from checkpoint `epoch`. Gives why; undefined when it was not a failover. */
+  resumed({ vm, me, generation }: HostState, epoch: number): FailoverCause | undefined {
+    if (!this.#suspicion) return undefined;
     const { reason, silentMs, atMs, from, at } = this.#suspicion;
     this.records.push({
       vm,
@@ -46,5 +47,6 @@ export class FailoverLog {
       resumeMs: this.#clock.now() - this.#grantedAtMs,
     });
     if (this.records.length > FAILOVERS_MAX) this.records.shift();
+    return causeOf(reason);
   }
 }

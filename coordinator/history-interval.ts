@@ -1,6 +1,7 @@
 /** What is known of one interval of the history, while it lasts and when it ends. Pure. */
+
+import { Distribution } from '../common/distribution.ts';
 import type { HostStateName } from './arbitration/host-state.ts';
-import { Distribution } from './distribution.ts';
 
 /** The states of arbitration, the ones that need nobody first: of several in one interval the last of these is told. */
 export const STATES_BY_CONCERN = [

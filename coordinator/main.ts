@@ -24,6 +24,7 @@ import { GatewayProbe } from './gateway-probe.ts';
 import { watchHeld } from './held-watch.ts';
 import { Hooks } from './hooks/hooks.ts';
 import { IdentityFile } from './identity.ts';
+import { exportCoordinator } from './metrics/metrics.ts';
 import { ProxyClient } from './proxy-client.ts';
 import { report } from './report.ts';
 import { sabotageFrom } from './sabotage.ts';
@@ -97,7 +98,7 @@ await runProgram(COORDINATOR, async line => {
     });
     begin({ coordinator, proxy });
     log.info({ state: coordinator.state.name }, 'serving');
-    serveOthers({ coordinator, proxy }, means, configuration, daemon);
+    serveOthers({ coordinator, proxy }, { ...means, server }, configuration, daemon);
     watchHeld(coordinator, proxy);
     const signal = await untilTerminated();
     log.info({ signal }, 'ending; the guest, if it runs here, runs on');
@@ -143,12 +144,13 @@ const STUCK_MS = 30_000;
 
 function serveOthers(
   { coordinator, proxy }: Parts,
-  { config, witness, hooks }: Means,
+  { config, witness, hooks, server }: Means & { server: QmpServer },
   configuration: Configuration<CoordinatorConfig>,
   daemon: Daemon,
 ): void {
   const document = () => report(coordinator, config, proxy, witness, hooks);
-  const registry = createRegistry(COORDINATOR.program, { vm: config.vm });
+  const registry = createRegistry(COORDINATOR.program, daemon, server, { vm: config.vm });
+  exportCoordinator(registry, { coordinator, proxy, witness, hooks });
   daemon.serve({
     http: config.http,
     routes: { '/metrics': metricsRoute(registry) },

@@ -18,6 +18,12 @@ export const EVENT_OF: Record<HostNotice, string> = {
   dropped: 'EMPTY',
 };
 
+/** Every event of a coordinator. */
+export const EVENTS: readonly string[] = [
+  ...new Set(Object.values(EVENT_OF)),
+  ...['STATE_CHANGE', 'GATEWAY_LOST', 'GATEWAY_BACK', 'PROXY_LOST'],
+];
+
 /** What an operator should look at soon: nobody else holds this machine's state. */
 export const LOUD: ReadonlySet<HostNotice> = new Set([
   'unprotected',

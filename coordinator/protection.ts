@@ -28,7 +28,7 @@ import { GuestLoad } from './qemu/guest-load.ts';
 import type { SenderSession } from './replication/sender.ts';
 import type { Sabotage } from './sabotage.ts';
 import { CheckpointSchedule, type ScheduleOptions } from './schedule.ts';
-import type { Telemetry } from './telemetry.ts';
+import { NO_WORK, type Telemetry, type WorkCounters } from './telemetry.ts';
 
 /** 256 KiB: the backup reads the first pages of a usual checkpoint while the last ones are still being staged. */
 const CHUNK_PAGES = 64;
@@ -158,6 +158,15 @@ export class Protection {
     return this.#stagedAtMs.length;
   }
 
+  /** What happened since the start; nothing any more once it has ended and the telemetry has it. */
+  get work(): WorkCounters {
+    if (this.#phase === 'ended') return NO_WORK;
+    const { waits, overflows } = this.#staging.counters;
+    const { windowClosed } = this.figures;
+    const own = { guestWaits: waits, stagingOverflows: overflows, windowClosed };
+    return { ...NO_WORK, ...this.#schedule?.counters, ...own };
+  }
+
   /**
    * Starts the full copy.
    * @throws CurlingError as ColoSession.start; end() is still needed then.
@@ -229,6 +238,7 @@ export class Protection {
   }
 
   async #end(): Promise<void> {
+    this.#modules.telemetry.ended(this.work);
     this.#phase = 'ended';
     clearTimeout(this.#timer);
     this.#load?.close();

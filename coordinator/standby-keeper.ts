@@ -49,6 +49,11 @@ export class StandbyKeeper {
     return this.#memory !== undefined && this.#deaths <= DEATHS_MAX;
   }
 
+  /** Whether a standby is up, and not a spare on trial. */
+  get up(): boolean {
+    return this.#standby !== undefined && this.#duty === 'standby';
+  }
+
   /** Whether a standby of this size is kept. */
   fits(ramBytes: number): boolean {
     return this.#memory?.ramBytes === ramBytes && this.hopeful;

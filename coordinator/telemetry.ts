@@ -3,10 +3,34 @@
  * status page. Recording a whole epoch takes 0.7 µs, most of it to read the clock.
  */
 import type { Clock } from '../common/clock.ts';
+import { Distribution } from '../common/distribution.ts';
 import type { HostStateName } from './arbitration/host-state.ts';
-import { Distribution } from './distribution.ts';
 import { HeldOutput } from './held-output.ts';
 import { History } from './history.ts';
+import { EVENTS } from './notices.ts';
+import { FAILOVER_CAUSES, type FailoverCause } from './suspicion.ts';
+
+/** What a protection counts itself: schedule.ts, and its staging pool. */
+export interface WorkCounters {
+  output: number;
+  deadline: number;
+  interval: number;
+  outputWaitedForRequest: number;
+  outputWaitedForInFlight: number;
+  outputWaitedForBudget: number;
+  /** Times that a stopped guest waited for a staging chunk. */
+  guestWaits: number;
+  /** Staging chunks that were made above the bound. */
+  stagingOverflows: number;
+  /** Times that a due checkpoint waited because too much was in flight. */
+  windowClosed: number;
+}
+
+export const NO_WORK: Readonly<WorkCounters> = {
+  ...{ output: 0, deadline: 0, interval: 0 },
+  ...{ outputWaitedForRequest: 0, outputWaitedForInFlight: 0, outputWaitedForBudget: 0 },
+  ...{ guestWaits: 0, stagingOverflows: 0, windowClosed: 0 },
+};
 
 export class Telemetry {
   /** The guest was stopped for a checkpoint. */
@@ -22,6 +46,14 @@ export class Telemetry {
   readonly epoch = new Distribution();
   /** They only grow. Full copies are not among them. */
   readonly counters = { epochsCommitted: 0, checkpointBytes: 0, dirtyPages: 0 };
+  /** Pages of the newest checkpoint; undefined before one. */
+  lastPages: number | undefined;
+  /** By cause; failovers to this host. */
+  readonly failovers = counts(FAILOVER_CAUSES);
+  /** Events that management tools were told, by name. */
+  readonly events = counts(EVENTS);
+  /** Of protections that have ended. */
+  readonly work: WorkCounters = { ...NO_WORK };
   readonly history: History;
   /** Unix time, milliseconds, of the newest commit; undefined before one. */
   lastCommitAt: number | undefined;
@@ -52,6 +84,7 @@ export class Telemetry {
     this.pause.record(pauseMs);
     this.counters.checkpointBytes += bytes;
     this.counters.dirtyPages += pages;
+    this.lastPages = pages;
     this.history.staged(pauseMs, bytes, pages, inFlight, this.#clock.now());
   }
 
@@ -61,6 +94,20 @@ export class Telemetry {
     this.counters.epochsCommitted++;
     this.lastCommitAt = Date.now();
     this.history.committed(commitMs, this.#clock.now());
+  }
+
+  /** A protection has ended, and this is what it had counted. */
+  ended(work: WorkCounters): void {
+    for (const name of Object.keys(NO_WORK) as (keyof WorkCounters)[])
+      this.work[name] += work[name];
+  }
+
+  failedOver(cause: FailoverCause): void {
+    this.failovers[cause]++;
+  }
+
+  event(name: string): void {
+    this.events[name] = (this.events[name] ?? 0) + 1;
   }
 
   /** The first frame of `epoch` waits in the proxy. */
@@ -92,4 +139,8 @@ export class Telemetry {
   sawHeld(bytes: number): void {
     this.history.held(bytes, this.#clock.now());
   }
+}
+
+function counts<Name extends string>(names: readonly Name[]): Record<Name, number> {
+  return Object.fromEntries(names.map(name => [name, 0])) as Record<Name, number>;
 }

@@ -14,6 +14,7 @@ import { type Configuration, configure } from '../config/configure.ts';
 import { inspectTap, restoreTap, type TapSite } from './bridge.ts';
 import { PROXY, type ProxyConfig, proxyConfig } from './config.ts';
 import { controlCommands } from './control.ts';
+import { exportProxy } from './metrics.ts';
 import { checkPrivileges } from './privileges.ts';
 import { TapProxy } from './tap-proxy.ts';
 
@@ -68,7 +69,7 @@ async function serve(
     proxy.on('full', epoch => server.emit('BUFFER_FULL', { epoch }));
     proxy.on('link', (tap, state) => server.emit('LINK', { tap, state }));
     sayStarted(sites, config.control, proxy, log);
-    serveOthers(proxy, configuration, daemon);
+    serveOthers(proxy, server, configuration, daemon);
     await untilEnd(proxy, log);
     await end(proxy, sites, log);
   } finally {
@@ -80,14 +81,16 @@ async function serve(
 
 function serveOthers(
   proxy: TapProxy,
+  server: QmpServer,
   configuration: Configuration<ProxyConfig>,
   daemon: Daemon,
 ): void {
   const { config } = configuration;
-  const registry = createRegistry(PROXY.program, { tap: config.taps[0]! });
+  const registry = createRegistry(PROXY.program, daemon, server, { tap: config.taps[0]! });
+  const refresh = exportProxy(registry, proxy);
   daemon.serve({
     http: config.http,
-    routes: { '/metrics': metricsRoute(registry) },
+    routes: { '/metrics': metricsRoute(registry, refresh) },
     status: () => `${config.taps.join(', ')}: ${proxy.state}`,
     // The datapath's thread answers: it turns, and so does this one.
     progress: async () => (await proxy.status()) !== undefined,

@@ -17,6 +17,7 @@ import { sabotagedTransition } from '../coordinator/sabotage-register.ts';
 import { WITNESS, type WitnessConfig, type WitnessTask, witnessTask } from './config.ts';
 import { etcdCommand } from './etcd-command.ts';
 import { forgetVm, forgotten } from './forget.ts';
+import { exportWitness } from './metrics.ts';
 import { witnessServer } from './service.ts';
 import { initStore, WitnessStore } from './store.ts';
 
@@ -68,7 +69,8 @@ async function serve(
     if (tornBytesCut > 0) log.warn({ tornBytesCut }, 'an unfinished last line was cut off');
     const terminated = untilTerminated();
     log.info({ store: store.id, vms: store.vms, ...config.listen }, 'serving');
-    const registry = createRegistry(WITNESS.program);
+    const registry = createRegistry(WITNESS.program, daemon, server);
+    exportWitness(registry, { store, server });
     daemon.serve({
       http: config.http,
       routes: { '/metrics': metricsRoute(registry) },

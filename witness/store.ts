@@ -14,6 +14,7 @@ import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import fs from 'node:fs/promises';
 import path from 'node:path';
+import { Distribution } from '../common/distribution.ts';
 import { CurlingError, messageOf } from '../common/errors.ts';
 import { type Lock, lock as lockFile } from '../common/lock.ts';
 import { newIdentity } from '../coordinator/arbitration/incarnation.ts';
@@ -72,6 +73,8 @@ export class WitnessStore implements RegisterBackend {
   /** Settles, by rejection, when the store failed and the process must end. */
   readonly failed: Promise<never>;
   readonly counters = { swaps: 0, refused: 0, syncs: 0, compactions: 0, tornBytesCut: 0 };
+  /** How long it took each time until what was decided was on disk. */
+  readonly syncs = new Distribution();
   readonly #file: string;
   readonly #lock: Lock;
   readonly #options: Required<WitnessStoreOptions>;
@@ -149,6 +152,11 @@ export class WitnessStore implements RegisterBackend {
   /** VMs that have a register. */
   get vms(): number {
     return [...this.#vms.values()].filter(isRegister).length;
+  }
+
+  /** As many VMs as can have one. */
+  get vmsMax(): number {
+    return this.#options.vmsMax;
   }
 
   /** Bytes of the file. */
@@ -246,6 +254,7 @@ export class WitnessStore implements RegisterBackend {
     const batch = this.#queue;
     const decided = this.#decided;
     this.#queue = [];
+    const startedAt = performance.now();
     try {
       const bytes = Buffer.from(batch.map(entry => this.#line(entry)).join(''));
       await writeAt(this.#handle, bytes, this.#bytes);
@@ -254,6 +263,7 @@ export class WitnessStore implements RegisterBackend {
       this.#lines += batch.length;
       for (const entry of batch) this.#written.set(entry.vm, entry);
       this.counters.syncs++;
+      this.syncs.record(performance.now() - startedAt);
       await this.#compactIfLarge();
       this.#durable = decided;
       assert(this.#durable <= this.#decided);

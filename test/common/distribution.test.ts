@@ -1,6 +1,6 @@
 import test from 'ava';
 import fc from 'fast-check';
-import { Distribution } from '../../coordinator/distribution.ts';
+import { Distribution } from '../../common/distribution.ts';
 
 const duration = () => fc.double({ min: 0.001, max: 100_000, noNaN: true });
 

@@ -1,0 +1,121 @@
+/** Metrics of checkpoints, on the host that takes them. */
+import type { Family } from '../../common/metric-families.ts';
+import { NO_WORK, type WorkCounters } from '../telemetry.ts';
+import type { CoordinatorSource } from './source.ts';
+
+/** Of all protections, also the one that goes on. */
+function work({ coordinator: { telemetry, primary } }: CoordinatorSource): WorkCounters {
+  const now = primary.protection?.work ?? NO_WORK;
+  const sum = { ...telemetry.work };
+  for (const name of Object.keys(sum) as (keyof WorkCounters)[]) sum[name] += now[name];
+  return sum;
+}
+
+const DURATIONS: Family<CoordinatorSource>[] = [
+  {
+    name: 'curling_epoch_duration_seconds',
+    type: 'histogram',
+    help: 'From the start of one checkpoint to the start of the next.',
+    read: ({ coordinator }) => coordinator.telemetry.epoch,
+  },
+  {
+    name: 'curling_pause_duration_seconds',
+    type: 'histogram',
+    help: 'For how long the guest was stopped for a checkpoint.',
+    read: ({ coordinator }) => coordinator.telemetry.pause,
+  },
+  {
+    name: 'curling_commit_duration_seconds',
+    type: 'histogram',
+    help: "From a staged checkpoint to the acknowledgement of the backup's commit.",
+    read: ({ coordinator }) => coordinator.telemetry.commit,
+  },
+  {
+    name: 'curling_output_delay_seconds',
+    type: 'histogram',
+    help: "The added delay: for each epoch, from the proxy's word that its first frame is captured to the proxy's word that the epoch has left. Later frames of the epoch waited less.",
+    read: ({ coordinator }) => coordinator.telemetry.delay,
+  },
+];
+
+const SIZES: Family<CoordinatorSource>[] = [
+  {
+    name: 'curling_epochs_total',
+    type: 'counter',
+    help: 'Checkpoints that the backup has committed; full copies are not counted.',
+    read: ({ coordinator }) => coordinator.telemetry.counters.epochsCommitted,
+  },
+  {
+    name: 'curling_checkpoint_bytes_total',
+    type: 'counter',
+    help: 'Bytes of checkpoints that were staged; full copies are not counted.',
+    read: ({ coordinator }) => coordinator.telemetry.counters.checkpointBytes,
+  },
+  {
+    name: 'curling_checkpoint_pages_total',
+    type: 'counter',
+    help: 'Pages of 4 KiB in them, those of one byte throughout included.',
+    read: ({ coordinator }) => coordinator.telemetry.counters.dirtyPages,
+  },
+  {
+    name: 'curling_dirty_pages',
+    type: 'gauge',
+    help: 'Pages in the newest checkpoint; absent before the first one.',
+    read: ({ coordinator }) => coordinator.telemetry.lastPages,
+  },
+  {
+    name: 'curling_replication_lag_epochs',
+    type: 'gauge',
+    help: 'Checkpoints that are staged here and not committed by the backup, now.',
+    read: ({ coordinator }) => coordinator.primary.protection?.inFlight ?? 0,
+  },
+];
+
+const WAITS: Family<CoordinatorSource>[] = [
+  {
+    name: 'curling_checkpoint_starts_total',
+    type: 'counter',
+    help: 'Checkpoints that were started, by reason: output (waited), deadline (the longest interval was over), interval (a fixed one was).',
+    read: source => {
+      const { output, deadline, interval } = work(source);
+      return [
+        [{ reason: 'output' }, output],
+        [{ reason: 'deadline' }, deadline],
+        [{ reason: 'interval' }, interval],
+      ];
+    },
+  },
+  {
+    name: 'curling_output_waits_total',
+    type: 'counter',
+    help: 'Times that waiting output had to go on waiting for a checkpoint, by reason: request (QEMU was not ready), in_flight, budget (of pauses).',
+    read: source => {
+      const counted = work(source);
+      return [
+        [{ reason: 'request' }, counted.outputWaitedForRequest],
+        [{ reason: 'in_flight' }, counted.outputWaitedForInFlight],
+        [{ reason: 'budget' }, counted.outputWaitedForBudget],
+      ];
+    },
+  },
+  {
+    name: 'curling_guest_waits_total',
+    type: 'counter',
+    help: 'Times that a stopped guest waited for room in the staging memory.',
+    read: source => work(source).guestWaits,
+  },
+  {
+    name: 'curling_staging_overflows_total',
+    type: 'counter',
+    help: 'Pieces of staging memory that were taken above the bound.',
+    read: source => work(source).stagingOverflows,
+  },
+  {
+    name: 'curling_window_closed_total',
+    type: 'counter',
+    help: 'Times that a due checkpoint waited because too much was in flight to the backup.',
+    read: source => work(source).windowClosed,
+  },
+];
+
+export const CHECKPOINTS = [...DURATIONS, ...SIZES, ...WAITS];
