@@ -21,7 +21,7 @@ export const EVENT_OF: Record<HostNotice, string> = {
 /** Every event of a coordinator. */
 export const EVENTS: readonly string[] = [
   ...new Set(Object.values(EVENT_OF)),
-  ...['STATE_CHANGE', 'GATEWAY_LOST', 'GATEWAY_BACK', 'PROXY_LOST'],
+  ...['STATE_CHANGE', 'GATEWAY_LOST', 'GATEWAY_BACK', 'PROXY_LOST', 'DRILL_DONE', 'DRILL_FAILED'],
 ];
 
 /** What an operator should look at soon: nobody else holds this machine's state. */

@@ -4,8 +4,8 @@
 #
 # Debian packages are never removed. The guest's kernel and busybox are unpacked below build/ rather than installed,
 # unless they are installed already: a machine on bare metal must not boot a cloud kernel by accident, a container has
-# no use for an initramfs, and busybox-static would push out the busybox of the machine's own initramfs. So is etcd, for
-# the tests: installed, it would begin to serve.
+# no use for an initramfs, and busybox-static would push out the busybox of the machine's own initramfs. So are etcd and
+# Prometheus, for the tests: installed, they would begin to serve.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -131,6 +131,15 @@ fetch_etcd() {
   (update_lists && unpack etcd-server etcd) || say 'going on without etcd: its tests will be skipped'
 }
 
+# For its promtool, which tests the alerts.
+fetch_prometheus() {
+  if command -v promtool >/dev/null || [ -x build/prometheus/usr/bin/promtool ]; then
+    say 'promtool: present'
+    return
+  fi
+  (update_lists && unpack prometheus prometheus) || say 'going on without promtool: its tests will be skipped'
+}
+
 # Addons are compiled for one Node: another one needs them anew.
 modules_state() {
   printf '%s %s\n' "$(cksum <package-lock.json)" "$(node -p process.versions.modules)"
@@ -199,5 +208,6 @@ mkdir -p build
 install_debian
 fetch_guest_parts
 fetch_etcd
+fetch_prometheus
 install_modules
 build

@@ -1,6 +1,7 @@
 /** What a backup cannot run is found while the primary still does, and what hangs on the primary runs on at the backup. */
 import test from 'ava';
 import { eventsOf, logsOnFailure, pidsOf, untilState } from './faults.ts';
+import { assertMeasured, metricsOf, sampleOf } from './metrics.ts';
 import {
   assertClean,
   deploy,
@@ -55,6 +56,7 @@ qemu(
     const traffic = await protectedPair(deployment);
     t.true((await deployment.status('b'))!.trialMs! > 0);
     await untilRecords(traffic, 200);
+    assertMeasured(t, await metricsOf(deployment, 'a'));
     const [hung] = pidsOf(deployment, 'a', 'qemu') as [number];
     process.kill(hung, 'SIGSTOP');
     t.teardown(() => {
@@ -62,6 +64,8 @@ qemu(
     });
     const survivor = await untilSurvivor(deployment, 'b');
     t.regex(survivor.failovers[0]!.reason, /QEMU hangs: QEMU sent nothing for 3000 ms in state/);
+    const counted = sampleOf(await metricsOf(deployment, 'b'), 'curling_failovers_total', 'guest');
+    t.is(counted, 1);
     await untilRecords(traffic, 200);
     await untilState(deployment, 'a', 'HALT');
     process.kill(hung, 'SIGCONT');
