@@ -16,7 +16,8 @@ const LOOP_RESOLUTION_MS = 20;
 const NS_PER_S = 1e9;
 const MS_PER_S = 1e3;
 
-type LoopDelay = ReturnType<typeof monitorEventLoopDelay>;
+/** What is used of Node's histogram of the event loop; nanoseconds. */
+type LoopDelay = Pick<ReturnType<typeof monitorEventLoopDelay>, 'count' | 'percentile' | 'reset'>;
 
 interface Common {
   program: string;
@@ -95,7 +96,7 @@ const CONTROL: Family<Common>[] = [
  * How late the event loop was since this was last asked, by percentile. None yet: no samples. Node measures from one look to
  * the next, so that a loop which is never late shows the time between two looks.
  */
-function loopDelays(delay: LoopDelay): [{ percentile: string }, number][] {
+export function loopDelays(delay: LoopDelay): [{ percentile: string }, number][] {
   const shares = delay.count > 0 ? [0.5, 0.99, 1] : [];
   const read = shares.map((share): [{ percentile: string }, number] => [
     { percentile: String(share * 100) },

@@ -3,6 +3,7 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import test, { type ExecutionContext } from 'ava';
+import { type Dashboard, expressionsOf } from '../../install/metrics/dashboard.ts';
 import { parseRules } from '../../install/metrics/rules-file.ts';
 import { inRepository } from '../../lab/paths.ts';
 import * as markdown from '../docs/markdown.ts';
@@ -73,6 +74,26 @@ withPromtool('promtool takes the rules, and the example of how to scrape', async
   const config = written(t, 'prometheus.yml', `rule_files: ['${RULES}']\n${scrape}`);
   t.regex(await promtool(['check', 'config', config]), /SUCCESS/);
 });
+
+withPromtool('every panel of the dashboard asks in PromQL', async t => {
+  const text = fs.readFileSync(inRepository('install/grafana/curling.json'), 'utf8');
+  const rules = expressionsOf(JSON.parse(text) as Dashboard)
+    .filter(({ where }) => where.startsWith('panel'))
+    .map(({ expr }, at) => ({ record: `panel_${at}`, expr: asPrometheus(expr) }));
+  const check = (all: object[]) =>
+    promtool(['check', 'rules', written(t, 'panels.yml', grouped(all))]);
+  t.regex(await check(rules), new RegExp(`SUCCESS: ${rules.length} rules found`));
+  await t.throwsAsync(check([...rules, { record: 'wrong', expr: 'rate(curling_x)' }]));
+});
+
+/** What Grafana puts in the place of its variables. */
+function asPrometheus(expr: string): string {
+  return expr.replaceAll('$__rate_interval', '1m').replaceAll(/\$(vm|tap)\b/g, '.*');
+}
+
+function grouped(rules: object[]): string {
+  return JSON.stringify({ groups: [{ name: 'panels', rules }] });
+}
 
 withPromtool('each alert fires when it should, and is quiet otherwise', async t => {
   const tests = Object.entries(ALERT_CASES).flatMap(([name, { fires, quiet, minutes = 5 }]) => [
