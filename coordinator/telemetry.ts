@@ -55,7 +55,7 @@ export class Telemetry {
   /** Of protections that have ended. */
   readonly work: WorkCounters = { ...NO_WORK };
   readonly history: History;
-  /** Unix time, milliseconds, of the newest commit; undefined before one. */
+  /** Unix time, milliseconds, of the newest commit, also of a full copy; undefined before one. */
   lastCommitAt: number | undefined;
   readonly #clock: Clock;
   readonly #held = new HeldOutput();
@@ -67,8 +67,9 @@ export class Telemetry {
     this.history = new History(Date.now().toString(36), state, clock.now());
   }
 
-  /** A protection takes checkpoints from now on. */
+  /** A protection takes checkpoints from now on: its full copy is committed. */
   activated(): void {
+    this.lastCommitAt = Date.now();
     this.#startedAt = undefined;
   }
 

@@ -62,7 +62,7 @@ export const MACHINE: Family<CoordinatorSource>[] = [
   {
     name: 'curling_last_commit_timestamp_seconds',
     type: 'gauge',
-    help: 'When the backup was last heard to have committed a checkpoint of this host, Unix time; absent before.',
+    help: 'When a backup was last heard to have committed a checkpoint of this host, or its full copy, Unix time; absent before.',
     read: ({ coordinator: { telemetry } }) =>
       telemetry.lastCommitAt === undefined ? undefined : telemetry.lastCommitAt / MS_PER_S,
   },
