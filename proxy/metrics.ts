@@ -4,9 +4,19 @@ import { exportFamilies, type Family, oneOf } from '../common/metric-families.ts
 import type { ProxyStatus, TapProxy } from './tap-proxy.ts';
 import type { DatapathCounters } from './thread-messages.ts';
 
+/** What a recording counts; nothing of it is known to a proxy that cannot record. */
+interface RecordedCounters {
+  framesRecorded: number;
+  framesUnrecorded: number;
+  bytesRecorded: number;
+  recordFailures: number;
+}
+
+type Counters = DatapathCounters & Partial<RecordedCounters>;
+
 interface ProxySource {
   status: ProxyStatus;
-  counters: DatapathCounters;
+  counters: Counters;
 }
 
 const STATES = ['hold', 'pass', 'bypass'] as const;
@@ -50,11 +60,15 @@ const STATUS: Family<ProxySource>[] = [
   },
 ];
 
-/** Counters that are told together, by reason: DROPPED. */
-type Dropped = 'framesDiscarded' | 'truncated' | 'sendErrors';
+/** Counters that are told together, by reason: see DROPPED. */
+const REASONS = {
+  framesDiscarded: 'discarded',
+  truncated: 'malformed',
+  sendErrors: 'refused',
+} as const;
 
-/** How each other counter of the datapath is called. One without a name does not compile. */
-const NAMES: Record<Exclude<keyof DatapathCounters, Dropped>, [name: string, help: string]> = {
+/** How each other counter is called. One without a name does not compile. */
+const NAMES: Record<Exclude<keyof Counters, keyof typeof REASONS>, [name: string, help: string]> = {
   framesCaptured: ['curling_frames_captured_total', 'Frames of the guest that were captured.'],
   bytesCaptured: ['curling_captured_bytes_total', 'Bytes of these.'],
   framesSent: ['curling_frames_released_total', 'Captured frames that have left.'],
@@ -83,6 +97,16 @@ const NAMES: Record<Exclude<keyof DatapathCounters, Dropped>, [name: string, hel
     'curling_guest_macs_ignored_total',
     'Source addresses beyond the bound, each time a frame had one.',
   ],
+  framesRecorded: [
+    'curling_frames_recorded_total',
+    'Released frames that are in the file of a recording.',
+  ],
+  framesUnrecorded: [
+    'curling_frames_unrecorded_total',
+    'Released frames that are not in it, nor will be: it is full, failed, or could not keep up.',
+  ],
+  bytesRecorded: ['curling_recorded_bytes_total', 'Bytes of the file of a recording.'],
+  recordFailures: ['curling_record_failures_total', 'Recordings that ended with a failure.'],
 };
 
 const COUNTERS = Object.entries(NAMES).map(([member, [name, help]]): Family<ProxySource> => {
@@ -94,12 +118,18 @@ const DROPPED: Family<ProxySource> = {
   name: 'curling_frames_dropped_total',
   type: 'counter',
   help: 'Captured frames that never left, by reason: discarded (on command: nobody may hear them), malformed (too long or too short), refused (by the own tap).',
-  read: ({ counters }) => [
-    [{ reason: 'discarded' }, counters.framesDiscarded],
-    [{ reason: 'malformed' }, counters.truncated],
-    [{ reason: 'refused' }, counters.sendErrors],
-  ],
+  read: ({ counters }) =>
+    Object.entries(REASONS).map(([member, reason]) => [
+      { reason },
+      counters[member as keyof typeof REASONS],
+    ]),
 };
+
+/** The members of `query-stats` that are exported. */
+export const EXPORTED_COUNTERS: readonly string[] = [
+  ...Object.keys(NAMES),
+  ...Object.keys(REASONS),
+];
 
 /** Registers them, and gives what has to be awaited before they are read: the datapath's thread is asked. */
 export function exportProxy(registry: Registry, proxy: TapProxy): () => Promise<void> {

@@ -235,6 +235,10 @@ function losses(drops: string, refused: string): Record<string, string> {
 const REST: Record<string, AlertCase> = {
   CurlingBufferFilling: { fires: buffer(10, 81), quiet: buffer(790, 79) },
   CurlingFramesLost: { fires: losses('0x20', '0x10 1x10'), quiet: losses('7x20', '0x20') },
+  CurlingRecordingFailed: {
+    fires: { [`curling_record_failures_total{${TAP}}`]: '0x10 1x10' },
+    quiet: { [`curling_record_failures_total{${TAP}}`]: '1x20' },
+  },
   CurlingWitnessDiskSlow: {
     fires: late('curling_witness_sync_duration_seconds', WITNESS, '0.512'),
     quiet: soon('curling_witness_sync_duration_seconds', WITNESS),

@@ -33,7 +33,11 @@ asRoot(
     const families = Object.values(outputs).flat();
     t.deepEqual(usageProblems(families, { dashboard, alerts }), []);
     const page = read('docs/metrics.md');
-    t.is(page, withTables(page, metricTables(outputs)), 'npm run metrics writes it anew');
+    t.is(
+      page,
+      withTables(page, metricTables(outputs)),
+      'npm run metrics -- COORDINATOR PROXY WITNESS writes it anew',
+    );
     for (const { name, samples } of families) {
       const allowed = name === 'curling_build_info' ? [...LABELS, ...BUILD_LABELS] : LABELS;
       const labels = new Set(samples.flatMap(sample => Object.keys(sample.labels)));

@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import type { ExecutionContext } from 'ava';
+import { EXPORTED_COUNTERS } from '../../proxy/metrics.ts';
 import { initStore } from '../../witness/store.ts';
 import { Bench, freePort } from '../coordinator/bench.ts';
 import { TapLab } from '../proxy/lab.ts';
@@ -54,6 +55,10 @@ export async function proxyMetrics(t: ExecutionContext): Promise<string> {
   const code =
     "fetch('http://127.0.0.1:7711/metrics').then(r => r.text()).then(t => console.log(t))";
   const text = await lab.tool(process.execPath, '-e', code);
+  const unknown = Object.keys(await proxy.execute('query-stats')).filter(
+    member => !EXPORTED_COUNTERS.includes(member),
+  );
+  t.deepEqual(unknown, [], 'what query-stats counts and nobody exports');
   await proxy.end('SIGTERM');
   return text;
 }
