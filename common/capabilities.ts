@@ -45,14 +45,25 @@ const F_SETFD = 2;
  * @param status The text of /proc/PID/status.
  */
 export function excess(status: string, needed: readonly Capability[]): number[] {
-  const set = (name: string) =>
-    BigInt(`0x${new RegExp(`^${name}:\\s*([0-9a-f]+)$`, 'm').exec(status)?.[1] ?? '0'}`);
-  const has = set('CapBnd') | set('CapPrm') | set('CapInh');
+  const has = setIn(status, 'CapBnd') | setIn(status, 'CapPrm') | setIn(status, 'CapInh');
   const keep = new Set<number>(needed.map(name => CAPABILITY[name]));
   if (keep.has(CAPABILITY.BPF) && !((has >> BigInt(CAPABILITY.BPF)) & 1n)) keep.add(CAP_SYS_ADMIN);
   return Array.from({ length: 64 }, (_, number) => number).filter(
     number => (has >> BigInt(number)) & 1n && !keep.has(number),
   );
+}
+
+/** Those of the capabilities that are not in the effective set. @param status The text of /proc/PID/status. */
+export function missingCapabilities(status: string, needed: readonly Capability[]): Capability[] {
+  const has = setIn(status, 'CapEff');
+  const hasNumber = (number: number) => ((has >> BigInt(number)) & 1n) === 1n;
+  return needed.filter(
+    name => !hasNumber(CAPABILITY[name]) && !(name === 'BPF' && hasNumber(CAP_SYS_ADMIN)),
+  );
+}
+
+function setIn(status: string, name: string): bigint {
+  return BigInt(`0x${new RegExp(`^${name}:\\s*([0-9a-f]+)$`, 'm').exec(status)?.[1] ?? '0'}`);
 }
 
 /**

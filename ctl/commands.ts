@@ -1,4 +1,5 @@
 /** All commands of curlingctl, by name, in the order of --help. */
+import { CHECK } from './check.ts';
 import type { CtlCommand } from './command.ts';
 import { DRILL } from './drill.ts';
 import { EVENTS } from './events.ts';
@@ -11,6 +12,7 @@ import { VERSION_COMMAND } from './version.ts';
 export const COMMANDS: Readonly<Record<string, CtlCommand>> = {
   status: STATUS,
   events: EVENTS,
+  check: CHECK,
   protect: PROTECT,
   unprotect: UNPROTECT,
   failover: FAILOVER,
