@@ -8,13 +8,9 @@
  */
 import { EventEmitter } from 'node:events';
 import fastq from 'fastq';
-import type { Clock } from '../common/clock.ts';
 import { asCurlingError, CurlingError, messageOf } from '../common/errors.ts';
-import type { Logger } from '../common/log.ts';
 import type { QmpClient } from '../common/qmp/client.ts';
 import type { JsonObject } from '../common/qmp/messages.ts';
-import type { StopAt } from '../common/test-stop.ts';
-import type { RegisterSource } from './arbitration/backend.ts';
 import type { IncarnationSource, Reducer } from './arbitration/host.ts';
 import type { HostAction, HostEvent, HostNotice } from './arbitration/host-events.ts';
 import { createRequest, initialState } from './arbitration/host-start.ts';
@@ -22,19 +18,16 @@ import { type HostState, unresolved } from './arbitration/host-state.ts';
 import { newIdentity } from './arbitration/incarnation.ts';
 import { ownerText } from './arbitration/register.ts';
 import { Backup } from './backup.ts';
-import type { CoordinatorConfig } from './config.ts';
+import type { CoordinatorModules } from './coordinator-modules.ts';
 import { Decisions } from './decisions.ts';
 import { Explanation, type Trouble } from './explanation.ts';
 import { FailoverLog } from './failover-log.ts';
 import type { GatewayProbe } from './gateway-probe.ts';
 import { findGuest, quitGuest } from './guest.ts';
-import type { IdentityFile } from './identity.ts';
 import { EVENT_OF, LOUD } from './notices.ts';
 import { OutputGate } from './output-gate.ts';
 import { Primary } from './primary.ts';
-import type { ProxyClient } from './proxy-client.ts';
 import { endColo } from './qemu/colo-migration.ts';
-import type { Sabotage } from './sabotage.ts';
 import { sabotagedReducer } from './sabotage-reducer.ts';
 import type { FailoverRecord } from './status.ts';
 import { ASKED_FOR } from './suspicion.ts';
@@ -49,19 +42,6 @@ const RESUME_HOPELESS =
   'the checkpoint cannot be resumed on this host, which owns the machine; see the log and the standby QEMU';
 /** How often the register is read although nothing asks for it. */
 const DOUBT_MS = 2_000;
-
-export interface CoordinatorModules {
-  config: CoordinatorConfig;
-  clock: Clock;
-  log: Logger;
-  proxy: ProxyClient;
-  witness: RegisterSource;
-  identity: IdentityFile;
-  sabotage: Sabotage | undefined;
-  stopAt: StopAt;
-  /** Undefined when no gateway is configured. */
-  gateway: GatewayProbe | undefined;
-}
 
 /** Takes an event that management tools are told. */
 export type EventListener = (name: string, data: JsonObject) => void;

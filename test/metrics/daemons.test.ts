@@ -7,6 +7,7 @@ import { metricTables, withTables } from '../../install/metrics/page.ts';
 import { parseRules } from '../../install/metrics/rules-file.ts';
 import { usageProblems } from '../../install/metrics/usage.ts';
 import { inRepository } from '../../lab/paths.ts';
+import { sampleOf } from '../system/metrics.ts';
 import { coordinatorMetrics, proxyMetrics, witnessMetrics } from './daemons.ts';
 import { HAS_PROMTOOL, promtool } from './promtool.ts';
 
@@ -43,6 +44,16 @@ asRoot(
       const labels = new Set(samples.flatMap(sample => Object.keys(sample.labels)));
       for (const label of labels) t.true(allowed.includes(label), `${name} has a label ${label}`);
     }
+    const value = (name: string, labels: Record<string, string> = {}) =>
+      sampleOf(families, name, labels);
+    t.is(value('curling_running'), 1);
+    t.is(value('curling_protected'), 0);
+    t.is(value('curling_state', { state: 'SOLO' }), 1);
+    t.is(value('curling_events_total', { event: 'PROTECTION_LOST' }), 1);
+    t.true(Date.now() / 1_000 - value('curling_unprotected_since_timestamp_seconds')! < 60);
+    t.is(value('curling_proxy_state', { state: 'hold' }), 1);
+    t.true(value('curling_buffer_limit_bytes')! > 1 << 20);
+    t.is(value('curling_witness_machines_limit'), 1_024);
     if (!HAS_PROMTOOL) return;
     for (const text of Object.values(texts)) t.is(await promtool(['check', 'metrics'], text), '');
   },

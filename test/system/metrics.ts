@@ -13,14 +13,16 @@ export async function metricsOf(deployment: Deployment, host: string): Promise<E
   return parseExposition(await deployment.lab.host(host).run(process.execPath, ['-e', READ]));
 }
 
-/** The value of a metric, for a reason if it has any. */
+/** The value of a metric whose sample has these labels. */
 export function sampleOf(
   families: readonly ExposedFamily[],
   name: string,
-  reason?: string,
+  labels: Record<string, string> = {},
 ): number | undefined {
   const samples = families.flatMap(family => family.samples);
-  return samples.find(each => each.name === name && each.labels.reason === reason)?.value;
+  const fits = (own: Record<string, string>) =>
+    Object.entries(labels).every(([label, value]) => own[label] === value);
+  return samples.find(each => each.name === name && fits(each.labels))?.value;
 }
 
 /** A host that protects a guest which speaks has measured everything, and what it says fits together. */

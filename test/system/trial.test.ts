@@ -64,7 +64,9 @@ qemu(
     });
     const survivor = await untilSurvivor(deployment, 'b');
     t.regex(survivor.failovers[0]!.reason, /QEMU hangs: QEMU sent nothing for 3000 ms in state/);
-    const counted = sampleOf(await metricsOf(deployment, 'b'), 'curling_failovers_total', 'guest');
+    const counted = sampleOf(await metricsOf(deployment, 'b'), 'curling_failovers_total', {
+      reason: 'guest',
+    });
     t.is(counted, 1);
     await untilRecords(traffic, 200);
     await untilState(deployment, 'a', 'HALT');

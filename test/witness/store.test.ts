@@ -117,6 +117,7 @@ test('racing requests of one generation: one wins, and their fsync is shared', a
   t.is(results.filter(result => result.swapped).length, 1);
   for (const { register } of results) t.is(register?.generation, 2);
   t.is(store.counters.syncs, before + 1);
+  t.is(store.syncs.count, store.counters.syncs, 'each is timed');
 });
 
 test('many VMs, up to a bound', async t => {
