@@ -42,6 +42,17 @@ export function rowNames(text: string): string[] {
   return [...text.matchAll(/^\| `([^`]+)`/gm)].map(match => match[1]!);
 }
 
+/** The cells of all rows of all tables, heads too. */
+export function tableRows(text: string): string[][] {
+  const rows = text.split('\n').filter(line => /^\|.*\|$/.test(line) && !/^\|[-|]+\|$/.test(line));
+  return rows.map(row =>
+    row
+      .slice(1, -1)
+      .split('|')
+      .map(cell => cell.trim()),
+  );
+}
+
 /** Headings that are a name in code, at the level of commands. */
 export function commandHeadings(text: string): string[] {
   return [...text.matchAll(/^#### `([^`]+)`$/gm)].map(match => match[1]!);
