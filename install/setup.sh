@@ -4,8 +4,8 @@
 #
 # Debian packages are never removed. The guest's kernel and busybox are unpacked below build/ rather than installed,
 # unless they are installed already: a machine on bare metal must not boot a cloud kernel by accident, a container has
-# no use for an initramfs, and busybox-static would push out the busybox of the machine's own initramfs. So are etcd and
-# Prometheus, for the tests: installed, they would begin to serve.
+# no use for an initramfs, and busybox-static would push out the busybox of the machine's own initramfs. So are etcd,
+# Prometheus and libvirt, for the tests: installed, they would begin to serve.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -92,17 +92,23 @@ kernel_present() {
   return 1
 }
 
-# unpack PACKAGE FOLDER: the package's files below build/FOLDER, without installing it.
+# unpack FOLDER PACKAGE…: the packages' files below build/FOLDER, without installing them.
 unpack() {
-  say "unpacking $1 into build/$2 (it is not installed)"
-  rm -rf "build/$2.new"
-  mkdir -p "build/$2.new"
-  (cd "build/$2.new" && apt-get download -qq "$1" >../apt.log 2>&1 && dpkg-deb --extract ./*.deb .) || {
+  folder=$1
+  shift
+  say "unpacking into build/$folder, not installing: $*"
+  rm -rf "build/$folder.new"
+  mkdir -p "build/$folder.new"
+  (
+    cd "build/$folder.new"
+    apt-get download -qq "$@" >../apt.log 2>&1 || exit
+    for package in ./*.deb; do dpkg-deb --extract "$package" . || exit; done
+  ) || {
     tail -n 20 build/apt.log >&2
-    fail "$1 could not be fetched"
+    fail "$* could not be fetched"
   }
-  rm -rf "build/$2.new/"*.deb "build/$2"
-  mv "build/$2.new" "build/$2"
+  rm -rf "build/$folder.new/"*.deb "build/$folder"
+  mv "build/$folder.new" "build/$folder"
 }
 
 fetch_guest_parts() {
@@ -111,12 +117,12 @@ fetch_guest_parts() {
     update_lists
     package=$(apt-cache depends $KERNEL | sed -n 's/^ *Depends: \(linux-image-[0-9].*\)$/\1/p' | head -n 1)
     [ -n "$package" ] || fail "apt knows no $KERNEL; is the main section in its sources?"
-    unpack "$package" kernel
+    unpack kernel "$package"
     said=fetched
   fi
   if [ ! -d build/busybox ] && [ -n "$(missing_packages busybox-static)" ]; then
     update_lists
-    unpack busybox-static busybox
+    unpack busybox busybox-static
     said=fetched
   fi
   say "kernel and busybox of the guest: $said"
@@ -128,7 +134,23 @@ fetch_etcd() {
     say 'etcd: present'
     return
   fi
-  (update_lists && unpack etcd-server etcd) || say 'going on without etcd: its tests will be skipped'
+  (update_lists && unpack etcd etcd-server) || say 'going on without etcd: its tests will be skipped'
+}
+
+# For the test of the hook. Installed, it would run as a service, with a network of its own. What it depends on comes with
+# it, where it is missing.
+fetch_libvirt() {
+  if [ -x build/libvirt/usr/sbin/libvirtd ]; then
+    say 'libvirt: present'
+    return
+  fi
+  wanted='libvirt-daemon libvirt-daemon-driver-qemu libvirt-clients'
+  # shellcheck disable=SC2046,SC2086  # lists of words
+  (
+    update_lists
+    missing=$(apt-get install --simulate --no-install-recommends $wanted 2>/dev/null | sed -n 's/^Inst \([^ ]*\) .*/\1/p')
+    unpack libvirt $(printf '%s\n' $wanted $missing | sort -u)
+  ) || say 'going on without libvirt: its test will be skipped'
 }
 
 # For its promtool, which tests the alerts.
@@ -209,5 +231,6 @@ install_debian
 fetch_guest_parts
 fetch_etcd
 fetch_prometheus
+fetch_libvirt
 install_modules
 build

@@ -34,6 +34,8 @@ export interface DeploymentOptions extends LabOptions {
   guest?: Omit<GuestOptions, 'image'>;
   /** Where the register is: a curling-witness (default), or an etcd on the witness's machine. */
   register?: 'witness' | 'etcd';
+  /** Hosts whose proxy is started at once. Default all. */
+  proxies?: readonly string[];
 }
 
 export interface CoordinatorOptions {
@@ -42,6 +44,8 @@ export interface CoordinatorOptions {
   peers?: readonly string[];
   /** Further options of the command. */
   flags?: readonly string[];
+  /** Its standby's command, if the guest was not started by `startGuest`. */
+  standbyCommand?: readonly string[];
   /** Further words of its standby's command. */
   standbyWords?: readonly string[];
   env?: NodeJS.ProcessEnv;
@@ -74,7 +78,8 @@ export class Deployment {
     try {
       if (options.register === 'etcd') await deployment.startEtcd();
       else await deployment.startWitness();
-      await Promise.all(lab.hosts.map(host => deployment.startProxy(host.name)));
+      const proxies = options.proxies ?? lab.hosts.map(host => host.name);
+      await Promise.all(proxies.map(name => deployment.startProxy(name)));
       return deployment;
     } catch (error) {
       await lab.destroy();
@@ -152,7 +157,8 @@ export class Deployment {
       ...(this.#options.gateway === false ? [] : ['--gateway', GATEWAY_ADDRESS]),
       ...(options.flags ?? []),
       '--',
-      ...guestArguments(host, { image: this.image, ...this.#options.guest }),
+      ...(options.standbyCommand ??
+        guestArguments(host, { image: this.image, ...this.#options.guest })),
       ...(options.standbyWords ?? []),
     ];
     const child = host.spawn(process.execPath, [built('coordinator/main.js'), ...args], {
