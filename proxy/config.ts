@@ -9,6 +9,8 @@ import {
   requiredText,
   wholeNumber,
 } from '../common/options.ts';
+import { SNAP_BYTES_MAX } from './pcapng.ts';
+import type { RecordingOptions } from './recording.ts';
 import type { ProxyState } from './tap-proxy.ts';
 
 /** As many network cards as a guest has PCI slots for, generously. */
@@ -23,6 +25,8 @@ export interface ProxyConfig {
   initial: ProxyState;
   /** Memory for held frames, all taps together. */
   bufferBytes: number;
+  /** The file in which what leaves is recorded; undefined: nowhere. */
+  record: Pick<RecordingOptions, 'file' | 'bytesMax' | 'snapBytes'> | undefined;
   /** Whether to open taps that were left closed, and nothing else. */
   restore: boolean;
   http: HttpAddress | undefined;
@@ -60,6 +64,23 @@ export const PROXY: CommandSpec = {
       help: 'memory for held frames, 4 to 4096; each tap has an equal share',
       default: '256',
     },
+    record: {
+      type: 'string',
+      value: 'FILE',
+      help: 'record what leaves in this new file, for Wireshark and tcpdump',
+    },
+    'record-mib': {
+      type: 'string',
+      value: 'MIB',
+      help: 'the longest that this file may become, 1 to 1048576',
+      default: '1024',
+    },
+    'record-snap': {
+      type: 'string',
+      value: 'BYTES',
+      help: 'bytes of a frame that are recorded, 64 to 262144',
+      default: '1600',
+    },
     restore: {
       type: 'boolean',
       flagOnly: true,
@@ -85,10 +106,18 @@ export function proxyConfig({ values, positionals }: CommandLine): ProxyConfig {
     control: String(values.control ?? `/run/curling/proxy-${taps[0]}.sock`),
     initial: stateOf(values.initial),
     bufferBytes: wholeNumber('buffer-mib', values['buffer-mib'], 4 * taps.length, 4096) * 2 ** 20,
+    record: recordOf(values),
     restore: values.restore === true,
     http: httpAddress(values.http),
     logLevel: logLevel(values['log-level']),
   };
+}
+
+function recordOf(values: CommandLine['values']): ProxyConfig['record'] {
+  const bytesMax = wholeNumber('record-mib', values['record-mib'], 1, 1 << 20) * 2 ** 20;
+  const snapBytes = wholeNumber('record-snap', values['record-snap'], 64, SNAP_BYTES_MAX);
+  const file = values.record;
+  return file === undefined ? undefined : { file: String(file), bytesMax, snapBytes };
 }
 
 function tapNames(values: unknown): string[] {

@@ -6,7 +6,9 @@ import { CurlingError } from '../common/errors.ts';
 import type { StopAt } from '../common/test-stop.ts';
 import { crossAllProcessors } from './cpu-barrier.ts';
 import type { FrameCount } from './epoch-ring.ts';
+import { FrameRecord } from './frame-record.ts';
 import { type Moment, SystemClock } from './moment.ts';
+import { RecordRing } from './record-ring.ts';
 import { TapPath } from './tap-path.ts';
 import type {
   DatapathCounters,
@@ -64,6 +66,7 @@ export class Datapath {
     this.#post = post;
     this.#stopAt = stopAt;
     try {
+      const recordOf = this.#recorder();
       for (const [tap, tapSetup] of setup.taps.entries()) {
         const options = {
           bufferBytes: Math.floor(setup.bufferBytes / setup.taps.length),
@@ -71,6 +74,7 @@ export class Datapath {
           counters: this.#counters,
           clock: this.#clock,
           onGuestMac: (mac: string) => post({ event: 'guest-mac', tap, mac }),
+          record: recordOf(tap),
         };
         this.#paths.push(new TapPath(tapSetup, options));
       }
@@ -255,6 +259,14 @@ export class Datapath {
   close(): void {
     for (const path of this.#paths.splice(0)) path.close();
     this.#clock.close();
+  }
+
+  /** The taps share one ring, so that the file has what left in one order. */
+  #recorder(): (tap: number) => FrameRecord | undefined {
+    const { record } = this.#setup;
+    if (!record) return () => undefined;
+    const ring = new RecordRing(record.memory);
+    return tap => new FrameRecord(ring, tap, record.snapBytes, this.#clock);
   }
 
   /** When one cannot start, none captures. */

@@ -52,6 +52,8 @@ export class EpochRing {
   #capturedBytes = 0;
   #openEpoch = 1;
   #releasedEpoch = 0;
+  /** The epochs before the open one that have frames which are not sent: each with the number of the first frame after it. */
+  readonly #leaving: { epoch: number; end: number }[] = [];
 
   constructor(options: EpochRingOptions) {
     assert(Number.isSafeInteger(options.slots) && options.slots > 0);
@@ -105,6 +107,16 @@ export class EpochRing {
     return this.#released - this.#sent;
   }
 
+  /** The epoch of the next frame to send. Frames that leave while their epoch is open have its number too. */
+  get sendingEpoch(): number {
+    return this.#leaving[0]?.epoch ?? this.#openEpoch;
+  }
+
+  /** Frames of that epoch that may leave and have not. */
+  get sendableOfEpoch(): number {
+    return Math.min(this.#released, this.#leaving[0]?.end ?? this.#captured) - this.#sent;
+  }
+
   /** Slots for further frames. */
   get free(): number {
     return this.slots - (this.#captured - this.#sent);
@@ -123,6 +135,7 @@ export class EpochRing {
     this.checkOpen(epoch);
     if (epoch === this.#openEpoch) return;
     assert(Number.isSafeInteger(epoch) && epoch >= 1);
+    this.#leave();
     this.#openEpoch = epoch;
     this.#releasedEpoch = epoch - 1;
     this.#check();
@@ -165,6 +178,7 @@ export class EpochRing {
     this.#byteBoundaries[epoch % this.epochs] = this.#capturedBytes;
     this.#sealed = this.#captured;
     this.#sealedBytes = this.#capturedBytes;
+    this.#leave();
     this.#openEpoch++;
     this.#check();
     return count;
@@ -198,6 +212,7 @@ export class EpochRing {
   send(frames: number, bytes: number): void {
     this.#sent += frames;
     this.#sentBytes += bytes;
+    while (this.#leaving.length > 0 && this.#leaving[0]!.end <= this.#sent) this.#leaving.shift();
     this.#check();
   }
 
@@ -219,6 +234,12 @@ export class EpochRing {
     return count;
   }
 
+  /** The open epoch ends behind the last captured frame; one without frames that are to be sent is not kept. */
+  #leave(): void {
+    const start = this.#leaving.at(-1)?.end ?? this.#sent;
+    if (this.#captured > start) this.#leaving.push({ epoch: this.#openEpoch, end: this.#captured });
+  }
+
   #check(): void {
     assert(this.#sent <= this.#released);
     assert(this.#released <= this.#sealed);
@@ -229,5 +250,6 @@ export class EpochRing {
     assert(this.#sealedBytes <= this.#capturedBytes);
     assert(this.#releasedEpoch < this.#openEpoch);
     assert(this.sealedEpoch - this.#releasedEpoch <= this.epochs);
+    assert(this.#leaving.length <= this.#captured - this.#sent);
   }
 }

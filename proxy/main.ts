@@ -16,6 +16,7 @@ import { PROXY, type ProxyConfig, proxyConfig } from './config.ts';
 import { controlCommands } from './control.ts';
 import { exportProxy } from './metrics.ts';
 import { checkPrivileges } from './privileges.ts';
+import { Recording } from './recording.ts';
 import { TapProxy } from './tap-proxy.ts';
 
 /** For links, bridges, filters and buffers; to capture; to load the filters of its packet sockets. */
@@ -54,6 +55,7 @@ async function serve(
   const { config } = configuration;
   const { log } = daemon;
   let starting: Promise<TapProxy>;
+  let recording: Recording | undefined;
   const server = new QmpServer({
     program: PROXY.program,
     commands: controlCommands(() => starting),
@@ -63,7 +65,9 @@ async function serve(
   // The socket comes first: when another proxy serves it, nothing has been touched.
   await server.listen(config.control);
   try {
-    starting = TapProxy.start(sites, config, log);
+    const taps = sites.map(({ tap, bridge }) => ({ name: tap.name, bridge }));
+    recording = config.record && Recording.start({ ...config.record, taps }, log);
+    starting = TapProxy.start(sites, { ...config, recording }, log);
     const proxy = await starting;
     proxy.on('pending', epoch => server.emit('OUTPUT_PENDING', { epoch }));
     proxy.on('full', epoch => server.emit('BUFFER_FULL', { epoch }));
@@ -73,6 +77,7 @@ async function serve(
     await untilEnd(proxy, log);
     await end(proxy, sites, log);
   } finally {
+    await recording?.close();
     await daemon.close();
     await server.close();
   }

@@ -71,6 +71,10 @@ export const schedSetAffinity: Call<[thread: number, length: number, mask: numbe
 export const clockGettime: Call<[clock: number, time: number]> = libc.func(
   'int clock_gettime(int, uint64_t)',
 );
+/** Returns `to`. */
+export const memcpy: Call<[to: number, from: number, length: number]> = libc.func(
+  'uintptr_t memcpy(uint64_t, uint64_t, uint64_t)',
+);
 export const setns: Call<[fd: number, kind: number]> = libc.func('int setns(int, int)');
 
 /** Why the last call of this thread failed. */
@@ -78,6 +82,11 @@ export const errno: () => number = koffi.errno;
 
 /** The memory at an address as an ArrayBuffer, at most 4 GiB (koffi ends the process above). */
 export const view: (address: bigint, length: number) => ArrayBuffer = koffi.view;
+
+/** Where the memory of an array lies; it does not move. */
+export function addressOf(bytes: Uint8Array): number {
+  return Number(koffi.address(bytes));
+}
 
 const ERRNO_NAMES = new Map(
   Object.entries(koffi.os.errno).map(([name, value]) => [value as number, name]),

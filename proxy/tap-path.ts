@@ -9,6 +9,7 @@
  */
 import { ByteRing } from './byte-ring.ts';
 import { EpochRing, type FrameCount } from './epoch-ring.ts';
+import type { FrameRecord } from './frame-record.ts';
 import { GuestMacs } from './guest-macs.ts';
 import { HeldFrames } from './held-frames.ts';
 import { isLater, type Moment, type SystemClock } from './moment.ts';
@@ -16,6 +17,7 @@ import { NativeMemory } from './native-memory.ts';
 import { OwnTap } from './own-tap.ts';
 import { PacketQueue } from './packet-queue.ts';
 import { PacketRing } from './packet-ring.ts';
+import { RecordedTap } from './recorded-tap.ts';
 import { ERRNO } from './syscalls.ts';
 import type { DatapathCounters, TapSetup } from './thread-messages.ts';
 import { reinsertVlanTag, VLAN_TAG_BYTES, VNET_HEADER_BYTES } from './vlan-tag.ts';
@@ -43,6 +45,8 @@ export interface TapPathOptions {
   clock: SystemClock;
   /** A source address was seen for the first time. */
   onGuestMac(mac: string): void;
+  /** Where what leaves is recorded. */
+  record?: FrameRecord | undefined;
 }
 
 /** A large frame that was received and is not captured yet. */
@@ -61,6 +65,7 @@ export class TapPath {
   readonly #counters: DatapathCounters;
   readonly #clock: SystemClock;
   readonly #onGuestMac: (mac: string) => void;
+  readonly #record: FrameRecord | undefined;
   readonly #largeMemory: NativeMemory;
   readonly #larges: ByteRing;
   readonly #held: HeldFrames;
@@ -91,7 +96,9 @@ export class TapPath {
     this.#counters = options.counters;
     this.#clock = options.clock;
     this.#onGuestMac = options.onGuestMac;
-    this.tap = new OwnTap(setup.port);
+    const { record } = options;
+    this.#record = record;
+    this.tap = record ? new RecordedTap(setup.port, record) : new OwnTap(setup.port);
     const ringBytes = Math.floor((options.bufferBytes / 8) * 5);
     const largeBytes = options.bufferBytes - ringBytes;
     this.#ring = new PacketRing(setup.tapIndex, ringBytes);
@@ -242,7 +249,11 @@ export class TapPath {
   /** Sends released frames, at most `most`. Returns how many are done. */
   send(most = STEP_FRAMES): number {
     const held = this.#held;
-    const count = Math.min(this.epochs.sendable, most);
+    const record = this.#record;
+    // What is recorded leaves epoch by epoch, so that nobody has to ask for the epoch of a frame.
+    record?.begin(this.epochs.sendingEpoch);
+    const sendable = record ? this.epochs.sendableOfEpoch : this.epochs.sendable;
+    const count = Math.min(sendable, most);
     let done = 0;
     let bytes = 0;
     this.#stalled = false;
@@ -255,6 +266,7 @@ export class TapPath {
       this.#giveBack();
     }
     if (done === 0) return 0;
+    record?.publish();
     this.epochs.send(done, bytes);
     this.#leaveFull();
     return done;

@@ -18,6 +18,7 @@ import { BridgeSite, type TapSite } from './bridge.ts';
 import { DatapathThread } from './datapath-thread.ts';
 import type { FrameCount } from './epoch-ring.ts';
 import { type LinkState, LinkWatch } from './link-watch.ts';
+import type { Recording, RecordingCounters, RecordingStatus } from './recording.ts';
 import { allSettled } from './settled.ts';
 import type { DatapathCounters, DatapathStatus } from './thread-messages.ts';
 
@@ -27,6 +28,8 @@ export interface ProxyOptions {
   initial: ProxyState;
   /** All memory for held frames. */
   bufferBytes: number;
+  /** Of what leaves. It is closed by who has begun it, after `stop`. */
+  recording?: Recording | undefined;
 }
 
 /** A tap that is served. */
@@ -43,6 +46,8 @@ export interface ServedTap {
 export interface ProxyStatus extends Omit<DatapathStatus, 'guestMacs'>, ServedTap {
   state: ProxyState;
   taps: ServedTap[];
+  /** Null when nothing is recorded. */
+  recording: RecordingStatus | null;
 }
 
 interface ProxyEvents {
@@ -55,19 +60,32 @@ interface ProxyEvents {
 
 /** How many epochs may be sealed and wait for their release. */
 const EPOCHS_MAX = 1024;
+const NOTHING_RECORDED: RecordingCounters = {
+  framesRecorded: 0,
+  framesUnrecorded: 0,
+  bytesRecorded: 0,
+  recordFailures: 0,
+};
 
 export class TapProxy extends EventEmitter<ProxyEvents> {
   readonly #bridges: readonly BridgeSite[];
   readonly #thread: DatapathThread;
+  readonly #recording: Recording | undefined;
   readonly #log: Logger;
   #watches: LinkWatch[] = [];
   #state: ProxyState = 'bypass';
   #last: Promise<unknown> = Promise.resolve();
 
-  private constructor(bridges: readonly BridgeSite[], thread: DatapathThread, log: Logger) {
+  private constructor(
+    bridges: readonly BridgeSite[],
+    thread: DatapathThread,
+    recording: Recording | undefined,
+    log: Logger,
+  ) {
     super();
     this.#bridges = bridges;
     this.#thread = thread;
+    this.#recording = recording;
     this.#log = log;
     thread.on('pending', epoch => this.emit('pending', epoch));
     thread.on('full', epoch => {
@@ -93,8 +111,9 @@ export class TapProxy extends EventEmitter<ProxyEvents> {
       taps: bridges.map(bridge => ({ tapIndex: bridge.site.tap.index, port: bridge.port })),
       bufferBytes: options.bufferBytes,
       epochsMax: EPOCHS_MAX,
+      record: options.recording?.setup,
     });
-    const proxy = new TapProxy(bridges, thread, log);
+    const proxy = new TapProxy(bridges, thread, options.recording, log);
     try {
       for (const bridge of bridges) await bridge.insertPort();
       await proxy.#becomeInitial(options.initial);
@@ -177,11 +196,13 @@ export class TapProxy extends EventEmitter<ProxyEvents> {
     const taps = this.#bridges.map(({ site, port }, index) => {
       return { tap: site.tap.name, bridge: site.bridge, port, guestMacs: guestMacs[index]! };
     });
-    return { state: this.#state, ...taps[0]!, ...status, taps };
+    const recording = this.#recording?.status ?? null;
+    return { state: this.#state, ...taps[0]!, ...status, taps, recording };
   }
 
-  counters(): Promise<DatapathCounters> {
-    return this.#thread.execute('counters', {});
+  async counters(): Promise<DatapathCounters & RecordingCounters> {
+    const counters = await this.#thread.execute('counters', {});
+    return { ...counters, ...(this.#recording?.counters ?? NOTHING_RECORDED) };
   }
 
   /**

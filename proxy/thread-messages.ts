@@ -10,6 +10,14 @@ export interface TapSetup {
   port: string;
 }
 
+/** Where the thread puts what it records. */
+export interface RecordSetup {
+  /** Of a RecordRing; the taps are its interfaces, in their order. */
+  memory: SharedArrayBuffer;
+  /** Bytes of a frame that are recorded at the most. */
+  snapBytes: number;
+}
+
 /** Given to the thread at its start. */
 export interface DatapathSetup {
   /** One or more. */
@@ -18,6 +26,8 @@ export interface DatapathSetup {
   bufferBytes: number;
   /** Epochs that may be sealed and not released at once. */
   epochsMax: number;
+  /** Undefined: nothing is recorded. */
+  record?: RecordSetup | undefined;
 }
 
 export interface DatapathStatus {

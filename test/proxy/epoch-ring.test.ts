@@ -7,7 +7,9 @@ import { EpochRing } from '../../proxy/epoch-ring.ts';
 class Model {
   open = 1;
   released = 0;
-  held: { number: number; epoch: number; bytes: number }[] = [];
+  /** `joined` is the epoch that was open when the frame came, `life` counts the changes of the open epoch until then. */
+  held: { number: number; epoch: number; bytes: number; joined: number; life: number }[] = [];
+  life = 0;
   next = 0;
 
   unreleased() {
@@ -57,6 +59,7 @@ const apply: Record<
     const free = epoch === model.open || model.unreleased().length === 0;
     if (free && epoch !== model.open) {
       model.open = epoch;
+      model.life++;
       model.released = epoch - 1;
       for (const frame of model.held) frame.epoch = 0;
     }
@@ -65,7 +68,8 @@ const apply: Record<
   capture(ring, model, by) {
     const count = Math.min(by, SLOTS - model.held.length);
     for (let index = 0; index < count; index++) {
-      model.held.push({ number: model.next++, epoch: model.open, bytes: by });
+      const joined = { joined: model.open, life: model.life };
+      model.held.push({ number: model.next++, epoch: model.open, bytes: by, ...joined });
     }
     ring.capture(count, count * by);
     return [ring.free, SLOTS - model.held.length];
@@ -74,7 +78,10 @@ const apply: Record<
     const epoch = model.open + (by === 0 ? 1 : 0);
     const count = model.sum(model.held.filter(frame => frame.epoch === epoch));
     const legal = epoch === model.open && model.open - 1 - model.released < EPOCHS;
-    if (legal) model.open++;
+    if (legal) {
+      model.open++;
+      model.life++;
+    }
     return [outcome(() => ring.seal(epoch)), legal ? count : 'CURLING_EPOCH'];
   },
   release(ring, model, by) {
@@ -114,6 +121,10 @@ test('the ring does what a plain list of frames does, whatever the order of step
         t.is(ring.openEpoch, model.open);
         t.is(ring.releasedEpoch, model.released);
         t.is(ring.sendable, model.held.length - model.unreleased().length);
+        const [first] = model.held;
+        t.is(ring.sendingEpoch, first?.joined ?? model.open);
+        const ofEpoch = model.held.filter(({ life }) => life === first?.life).length;
+        t.is(ring.sendableOfEpoch, Math.min(ofEpoch, ring.sendable));
         t.is(
           ring.pending,
           model.held.some(frame => frame.epoch === model.open),
