@@ -45,6 +45,12 @@ const NEEDED: readonly Capability[] = [
   'SYS_PTRACE',
 ];
 
+/**
+ * A queue of events that stands still for this long is stuck: the longest action, a resume, has shorter time-outs. It must
+ * stand here: what is behind the next statement is not there before the program ends.
+ */
+const STUCK_MS = 30_000;
+
 await runProgram(COORDINATOR, async line => {
   const configuration = configure('coordinator', line, coordinatorConfig);
   if (!configuration) return EXIT.ok;
@@ -138,9 +144,6 @@ interface Means {
   witness: RegisterSource;
   hooks: Hooks;
 }
-
-/** A queue of events that stands still for this long is stuck: the longest action, a resume, has shorter time-outs. */
-const STUCK_MS = 30_000;
 
 function serveOthers(
   { coordinator, proxy }: Parts,

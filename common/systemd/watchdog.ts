@@ -2,6 +2,7 @@
  * Feeds the service manager's watchdog for as long as the work makes progress. What progress is, the daemon says; an event
  * loop that turns is not enough.
  */
+import { messageOf } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import type { Notifier } from './notify.ts';
 
@@ -19,7 +20,7 @@ export function feedWatchdog(notifier: Notifier, progress: Progress, log: Logger
       if (await progress()) notifier.alive();
       else log.warn('no progress: the watchdog is not fed');
     } catch (error) {
-      log.warn({ error }, 'no progress: the watchdog is not fed');
+      log.warn(`no progress: the watchdog is not fed: ${messageOf(error)}`);
     } finally {
       asking = false;
     }

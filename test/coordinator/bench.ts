@@ -52,8 +52,12 @@ export class Program {
   readonly ended: Promise<number | string>;
   said = '';
 
-  constructor(args: readonly string[]) {
-    this.child = spawn(process.execPath, [MAIN, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+  /** @param environment Added to our own. */
+  constructor(args: readonly string[], environment: Record<string, string> = {}) {
+    this.child = spawn(process.execPath, [MAIN, ...args], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, ...environment },
+    });
     for (const stream of [this.child.stdout!, this.child.stderr!]) {
       stream.setEncoding('utf8').on('data', (text: string) => {
         this.said += text;
@@ -179,6 +183,7 @@ export class Bench {
     role: 'primary' | 'backup',
     changes: Record<string, string | undefined> = {},
     rest: readonly string[] = ['--', ...STANDBY_COMMAND],
+    environment: Record<string, string> = {},
   ): Program {
     const options: Record<string, string | undefined> = {
       ...{ vm: VM, host: 'a', role, witness: `127.0.0.1:${this.witness.port}` },
@@ -189,7 +194,8 @@ export class Bench {
       ...changes,
     };
     const given = Object.entries(options).filter(entry => entry[1] !== undefined);
-    const program = new Program([...given.flatMap(([name, v]) => [`--${name}`, v!]), ...rest]);
+    const flags = given.flatMap(([name, v]) => [`--${name}`, v!]);
+    const program = new Program([...flags, ...rest], environment);
     this.#t.teardown(async () => {
       // In good order first, for its standby to end with it.
       program.child.kill('SIGTERM');
