@@ -34,15 +34,17 @@ export class HttpService {
   readonly #routes: HttpRoutes;
   readonly #address: HttpAddress;
   readonly #log: Logger;
+  readonly #retryMs: number;
   readonly #server: http.Server;
   #retry: NodeJS.Timeout | undefined;
   #warned = false;
   #closed = false;
 
-  private constructor(address: HttpAddress, routes: HttpRoutes, log: Logger) {
+  private constructor(address: HttpAddress, routes: HttpRoutes, log: Logger, retryMs: number) {
     this.#address = address;
     this.#routes = routes;
     this.#log = log;
+    this.#retryMs = retryMs;
     this.#server = http.createServer(
       {
         maxHeaderSize: HEADER_BYTES_MAX,
@@ -58,9 +60,17 @@ export class HttpService {
     this.#server.on('error', error => this.#failed(error));
   }
 
-  /** Serves `routes` at `address`, now or as soon as it is free. */
-  static start(address: HttpAddress, routes: HttpRoutes, log: Logger): HttpService {
-    const service = new HttpService(address, routes, log);
+  /**
+   * Serves `routes` at `address`, now or as soon as it is free.
+   * @param options `retryMs`: between two attempts. Default 10,000.
+   */
+  static start(
+    address: HttpAddress,
+    routes: HttpRoutes,
+    log: Logger,
+    options: { retryMs?: number } = {},
+  ): HttpService {
+    const service = new HttpService(address, routes, log, options.retryMs ?? RETRY_MS);
     service.#listen();
     return service;
   }
@@ -92,11 +102,11 @@ export class HttpService {
   #failed(error: Error): void {
     const { host, port } = this.#address;
     if (!this.#warned) {
-      const text = `--http ${host}:${port}: ${error.message}; tried again every ${RETRY_MS / 1000} s`;
+      const text = `--http ${host}:${port}: ${error.message}; tried again every ${this.#retryMs / 1000} s`;
       this.#log.warn(text);
     }
     this.#warned = true;
-    this.#retry = setTimeout(() => this.#listen(), RETRY_MS).unref();
+    this.#retry = setTimeout(() => this.#listen(), this.#retryMs).unref();
   }
 
   async #answer(request: http.IncomingMessage, response: http.ServerResponse): Promise<void> {
