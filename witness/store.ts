@@ -45,13 +45,15 @@ export interface WitnessStoreOptions {
 const STORE_BYTES_MAX = 256 << 20;
 
 /**
- * Creates a store with a new random id and returns the id. It appears whole or not at all.
+ * Creates a store with a new random id and returns the id. It appears whole or not at all; its folder is made, for its
+ * own user alone, when it is missing.
  * @throws CurlingError CURLING_WITNESS_STORE when the file exists or cannot be written.
  */
 export async function initStore(file: string): Promise<string> {
   const store = newIdentity();
   const draft = `${file}.${store.slice(0, 8)}.new`;
   try {
+    await fs.mkdir(path.dirname(path.resolve(file)), { recursive: true, mode: 0o700 });
     await writeWhole(draft, headerLine(store).text);
     await fs.link(draft, file);
     await syncFolder(file);

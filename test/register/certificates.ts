@@ -3,14 +3,20 @@ import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { run } from '../../common/run.ts';
 
-/** Makes `NAME.pem` and `NAME.key` for `ca`, `server` and `client` in a folder. Needs openssl. */
-export async function makeCertificates(folder: string): Promise<void> {
+/**
+ * Makes `NAME.pem` and `NAME.key` for `ca`, `server` and `client` in a folder. Needs openssl.
+ * @param names What the server is called.
+ */
+export async function makeCertificates(
+  folder: string,
+  names: readonly string[] = ['IP:127.0.0.1', 'DNS:localhost'],
+): Promise<void> {
   const file = (name: string) => path.join(folder, name);
   const openssl = (...args: string[]) => run('openssl', args, { timeoutMs: 60_000 });
   const newKey = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes'];
   const authority = ['-keyout', file('ca.key'), '-out', file('ca.pem')];
   await openssl('req', '-x509', ...newKey, ...authority, '-days', '2', '-subj', '/CN=authority');
-  writeFileSync(file('names'), 'subjectAltName=IP:127.0.0.1,DNS:localhost\n');
+  writeFileSync(file('names'), `subjectAltName=${names.join(',')}\n`);
   for (const name of ['server', 'client']) {
     const request = ['-keyout', file(`${name}.key`), '-out', file(`${name}.csr`)];
     await openssl('req', '-new', ...newKey, ...request, '-subj', `/CN=${name}`);
