@@ -45,7 +45,7 @@ export class HookBench {
 
   /** What systemctl does after it has written down that it was called; at first: it succeeds. */
   systemctl(body: string): void {
-    const text = `#!/bin/sh\necho "$*" >>${this.path('calls')}\necho $$ >>${this.path('pids')}\n${body}\n`;
+    const text = `#!/bin/sh\nprintf '%s\\n' "$*" >>${this.path('calls')}\necho $$ >>${this.path('pids')}\n${body}\n`;
     fs.writeFileSync(this.path('systemctl'), text, { mode: 0o755 });
   }
 

@@ -73,9 +73,21 @@ test('the proxy is that of the first tap, however the file writes it', async t =
   );
 });
 
+test('a unit is called as systemd has it, which reads a dash as a slash', async t => {
+  const bench = new HookBench(t, 'tap = "tap-web-0"');
+  t.is((await bench.call(PREPARE)).status, 0);
+  t.deepEqual(bench.calls, [String.raw`start curling-proxy@tap\x2dweb\x2d0.service`]);
+});
+
 test('a file that names no tap keeps its guest from starting', async t => {
   const bench = new HookBench(t);
-  for (const file of ['', '[curling-proxy]\ntap = "tap0"\n', 'tap = "a b"', 'taps = "tap0"']) {
+  for (const file of [
+    '',
+    '[curling-proxy]\ntap = "tap0"\n',
+    'tap = "a b"',
+    'tap = ".a"',
+    'taps = "tap0"',
+  ]) {
     bench.vmFile(file);
     const { status, stdout, stderr } = await bench.call(PREPARE);
     t.is(status, 1, file);
