@@ -9,6 +9,7 @@
 import { EventEmitter } from 'node:events';
 import fastq from 'fastq';
 import { asCurlingError, CurlingError, messageOf } from '../common/errors.ts';
+import { LimitedLog } from '../common/limited-log.ts';
 import type { QmpClient } from '../common/qmp/client.ts';
 import type { JsonObject } from '../common/qmp/messages.ts';
 import type { IncarnationSource, Reducer } from './arbitration/host.ts';
@@ -64,6 +65,8 @@ export class Coordinator extends EventEmitter<CoordinatorEvents> {
   readonly #decisions: Decisions;
   readonly #explanation = new Explanation('starting');
   #reasonLogged = '';
+  readonly #reasons: LimitedLog;
+  readonly #losses: LimitedLog;
   #unprotected: Unprotected | null = null;
   #suspectedFor = 'this coordinator was started again';
   /** In JOIN: what the register says about the machine, to be added to the reason. */
@@ -80,6 +83,8 @@ export class Coordinator extends EventEmitter<CoordinatorEvents> {
   private constructor(modules: CoordinatorModules, state: HostState) {
     super();
     this.#modules = modules;
+    this.#reasons = new LimitedLog(modules.log, { linesMax: 20 });
+    this.#losses = new LimitedLog(modules.log);
     this.#reduce = sabotagedReducer(modules.sabotage);
     this.#state = state;
     this.#failovers = new FailoverLog(modules.clock);
@@ -472,7 +477,7 @@ export class Coordinator extends EventEmitter<CoordinatorEvents> {
     const { reason } = this;
     if (reason === this.#reasonLogged) return;
     this.#reasonLogged = reason;
-    this.#modules.log.info(reason);
+    this.#reasons.say('info', {}, reason);
   }
 
   #gatewayChanged(reachable: boolean): void {
@@ -487,7 +492,7 @@ export class Coordinator extends EventEmitter<CoordinatorEvents> {
   }
 
   #proxyLost(error: CurlingError): void {
-    this.#modules.log.error({ code: error.code }, `the proxy is lost: ${error.message}`);
+    this.#losses.say('error', { code: error.code }, `the proxy is lost: ${error.message}`);
     const { vm, me } = this.#state;
     this.emit('event', 'PROXY_LOST', { vm, host: me.host, reason: error.message });
   }

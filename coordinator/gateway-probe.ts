@@ -9,6 +9,7 @@ import { EventEmitter } from 'node:events';
 import net from 'node:net';
 import type { Clock } from '../common/clock.ts';
 import { CurlingError, messageOf } from '../common/errors.ts';
+import { LimitedLog } from '../common/limited-log.ts';
 import type { Logger } from '../common/log.ts';
 import { decodeReply, encodeRequest, type Family, PAYLOAD_BYTES } from './arbitration/echo.ts';
 import { GatewayMonitor } from './arbitration/gateway.ts';
@@ -43,7 +44,7 @@ interface GatewayProbeEvents {
 export class GatewayProbe extends EventEmitter<GatewayProbeEvents> {
   readonly monitor: GatewayMonitor;
   readonly #clock: Clock;
-  readonly #log: Logger;
+  readonly #lines: LimitedLog;
   readonly #raw: RawSocketModule;
   readonly #sockets = new Map<Family, RawSocket>();
   readonly #identifier = randomBytes(2).readUInt16BE();
@@ -62,7 +63,7 @@ export class GatewayProbe extends EventEmitter<GatewayProbeEvents> {
     super();
     this.#raw = raw;
     this.#clock = clock;
-    this.#log = log;
+    this.#lines = new LimitedLog(log);
     this.monitor = new GatewayMonitor(addresses);
   }
 
@@ -156,7 +157,7 @@ export class GatewayProbe extends EventEmitter<GatewayProbeEvents> {
     // A socket that failed is of no use; the next probe takes another one.
     socket.on('error', (error: Error) => {
       if (this.#sockets.get(family) !== socket) return;
-      this.#log.error(`a gateway cannot be asked: ${messageOf(error)}`);
+      this.#lines.say('error', {}, `a gateway cannot be asked: ${messageOf(error)}`);
       this.#failure = messageOf(error);
       this.#sockets.delete(family);
       socket.close();

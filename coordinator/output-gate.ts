@@ -10,6 +10,7 @@
  * wrong epoch can ever be released.
  */
 import { asCurlingError, messageOf } from '../common/errors.ts';
+import { LimitedLog } from '../common/limited-log.ts';
 import type { Logger } from '../common/log.ts';
 import type { ProxyClient } from './proxy-client.ts';
 import type { Telemetry } from './telemetry.ts';
@@ -27,7 +28,7 @@ export interface OutputGateModules {
 
 export class OutputGate {
   readonly #proxy: ProxyClient;
-  readonly #log: Logger;
+  readonly #lines: LimitedLog;
   readonly #telemetry: Telemetry;
   readonly #nextEpoch: () => number;
   #wanted: 'held' | 'free' = 'held';
@@ -35,7 +36,7 @@ export class OutputGate {
   /** @param nextEpoch The epoch that is open, or is to be, while output is held. */
   constructor({ proxy, log, telemetry }: OutputGateModules, nextEpoch: () => number) {
     this.#proxy = proxy;
-    this.#log = log;
+    this.#lines = new LimitedLog(log);
     this.#telemetry = telemetry;
     this.#nextEpoch = nextEpoch;
     proxy.on('connected', () => void this.#restore());
@@ -136,7 +137,8 @@ export class OutputGate {
     try {
       await command();
     } catch (error) {
-      this.#log.error({ code: asCurlingError(error).code }, `${what}: ${messageOf(error)}`);
+      const facts = { code: asCurlingError(error).code };
+      this.#lines.say('error', facts, `${what}: ${messageOf(error)}`);
     }
   }
 }

@@ -13,6 +13,7 @@
  */
 import { EventEmitter } from 'node:events';
 import { asCurlingError, type CurlingError, messageOf } from '../common/errors.ts';
+import { LimitedLog } from '../common/limited-log.ts';
 import type { Logger } from '../common/log.ts';
 import { BridgeSite, type TapSite } from './bridge.ts';
 import { DatapathThread } from './datapath-thread.ts';
@@ -72,6 +73,8 @@ export class TapProxy extends EventEmitter<ProxyEvents> {
   readonly #thread: DatapathThread;
   readonly #recording: Recording | undefined;
   readonly #log: Logger;
+  /** Of what a guest can cause at will: addresses, and a link that goes and comes. */
+  readonly #guestLines: LimitedLog;
   #watches: LinkWatch[] = [];
   #state: ProxyState = 'bypass';
   #last: Promise<unknown> = Promise.resolve();
@@ -87,9 +90,12 @@ export class TapProxy extends EventEmitter<ProxyEvents> {
     this.#thread = thread;
     this.#recording = recording;
     this.#log = log;
+    this.#guestLines = new LimitedLog(log);
+    const full = new LimitedLog(log);
     thread.on('pending', epoch => this.emit('pending', epoch));
     thread.on('full', epoch => {
-      log.warn({ epoch }, 'the buffer is full or nearly: frames are lost until there is room');
+      const text = 'the buffer is full or nearly: frames are lost until there is room';
+      full.say('warn', { epoch }, text);
       this.emit('full', epoch);
     });
     thread.on('guestMac', (tap, mac) => void this.#placeGuest(bridges[tap]!, mac));
@@ -274,7 +280,8 @@ export class TapProxy extends EventEmitter<ProxyEvents> {
     return this.#inTurn(async () => {
       if (this.#state !== 'bypass') await bridge.placeGuest(mac);
     }).catch(error => {
-      this.#log.warn({ mac, error: messageOf(error) }, 'the bridge does not take the address');
+      const facts = { mac, error: messageOf(error) };
+      this.#guestLines.say('warn', facts, 'the bridge does not take the address');
     });
   }
 
@@ -289,7 +296,7 @@ export class TapProxy extends EventEmitter<ProxyEvents> {
     const tap = site.tap.name;
     return new LinkWatch(site, port, {
       changed: state => {
-        this.#log.info({ tap, state }, 'the tap has changed its state');
+        this.#guestLines.say('info', { tap, state }, 'the tap has changed its state');
         this.emit('link', tap, state);
       },
       mtuChanged: mtu => void this.#followMtu(bridge, mtu),
@@ -298,7 +305,11 @@ export class TapProxy extends EventEmitter<ProxyEvents> {
         this.emit('failed', error);
       },
       unread: error =>
-        this.#log.warn({ tap, error: messageOf(error) }, 'the state of the tap cannot be read'),
+        this.#guestLines.say(
+          'warn',
+          { tap, error: messageOf(error) },
+          'the state of the tap cannot be read',
+        ),
     });
   }
 }

@@ -10,6 +10,7 @@ import http from 'node:http';
 import net from 'node:net';
 import os from 'node:os';
 import { asCurlingError, messageOf } from '../errors.ts';
+import { LimitedLog } from '../limited-log.ts';
 import type { Logger } from '../log.ts';
 import type { HttpAddress } from './address.ts';
 
@@ -34,6 +35,7 @@ export class HttpService {
   readonly #routes: HttpRoutes;
   readonly #address: HttpAddress;
   readonly #log: Logger;
+  readonly #failures: LimitedLog;
   readonly #retryMs: number;
   readonly #server: http.Server;
   #retry: NodeJS.Timeout | undefined;
@@ -44,6 +46,7 @@ export class HttpService {
     this.#address = address;
     this.#routes = routes;
     this.#log = log;
+    this.#failures = new LimitedLog(log);
     this.#retryMs = retryMs;
     this.#server = http.createServer(
       {
@@ -126,7 +129,8 @@ export class HttpService {
       await handler(request, response);
     } catch (error) {
       this.counters.failed++;
-      this.#log.warn({ code: asCurlingError(error).code, path }, messageOf(error));
+      const facts = { code: asCurlingError(error).code, path };
+      this.#failures.say('warn', facts, messageOf(error));
       if (!response.headersSent) respond(response, 500, 'text/plain', 'this failed; see the log\n');
       else response.destroy();
     }

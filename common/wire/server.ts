@@ -14,8 +14,8 @@ import fs from 'node:fs';
 import net from 'node:net';
 import tls from 'node:tls';
 import { CurlingError } from '../errors.ts';
+import { LimitedLog } from '../limited-log.ts';
 import type { Logger } from '../log.ts';
-import { LogLimit } from '../log-limit.ts';
 import { describeAddress, type SocketAddress } from '../socket-address.ts';
 import { namesIn } from './certificates.ts';
 import type { Credentials } from './credentials.ts';
@@ -63,10 +63,11 @@ export class WireServer {
   readonly #handshakes = new Map<string, net.Socket>();
   /** The hosts that clients said they were, with a pre-shared key. */
   readonly #claims = new WeakMap<tls.TLSSocket, string>();
-  readonly #limit = new LogLimit(5, 10_000);
+  readonly #lines: LimitedLog | undefined;
 
   constructor(options: WireServerOptions) {
     this.#options = options;
+    this.#lines = options.log && new LimitedLog(options.log);
     this.#halfOpenMax = options.halfOpenMax ?? 64;
     this.#handshakeMs = options.handshakeMs ?? 5_000;
     this.#server = net.createServer(LISTENING, socket => this.#accept(socket));
@@ -200,12 +201,9 @@ export class WireServer {
   }
 
   #say(cause: string, text: string, socket: net.Socket): void {
-    const { log } = this.#options;
-    const unsaid = log && this.#limit.take(performance.now());
-    if (!log || unsaid === undefined) return;
     const from = socket.remoteAddress ?? 'somebody who is gone';
-    const more = unsaid > 0 ? { unsaid } : {};
-    log.warn({ code: 'CURLING_TLS', cause, from, ...more }, `${from} was not let in: ${text}`);
+    const facts = { code: 'CURLING_TLS', cause, from };
+    this.#lines?.say('warn', facts, `${from} was not let in: ${text}`);
   }
 }
 
