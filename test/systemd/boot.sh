@@ -6,6 +6,7 @@
 # REPOSITORY: this checkout, built. NODE: the node to run it with. WORK: an empty folder. SHARED: a folder of the test,
 # /run/shared here.
 set -eu
+[ $$ = 1 ] || exit 4
 mount --make-rprivate /
 mount -t tmpfs -o mode=755 tmpfs "$WORK"
 mkdir "$WORK/upper" "$WORK/work" "$WORK/root"
@@ -37,6 +38,7 @@ mount -t cgroup2 cgroup2 sys/fs/cgroup
 pivot_root . old
 cd /
 umount -l /old
+[ "$(stat -f -c %T /)" = overlayfs ] || exit 4
 
 for name in proxy coordinator witness; do
   printf '#!/bin/sh\nexec /usr/lib/curling-node/%s /usr/lib/curling/build/%s/main.js "$@"\n' \
