@@ -78,6 +78,12 @@ export class Distribution {
     return this.#maxMs;
   }
 
+  /** The whole in a few numbers, milliseconds; zeros without values. */
+  durations(): { count: number; p50: number; p90: number; p99: number; max: number } {
+    const [p50, p90, p99] = [0.5, 0.9, 0.99].map(share => this.percentile(share));
+    return { count: this.#count, p50: p50!, p90: p90!, p99: p99!, max: this.#maxMs };
+  }
+
   /** How many values are at most `ms`, which is a power of two from 2^-9 to 2^16. */
   countUpTo(ms: number): number {
     const last = bucketOf(ms);

@@ -20,11 +20,13 @@ import { openRegister, type RegisterSource } from './arbitration/backend.ts';
 import { COORDINATOR, type CoordinatorConfig, coordinatorConfig } from './config.ts';
 import { Coordinator } from './coordinator.ts';
 import { createMachine } from './create-machine.ts';
+import { EventLog } from './event-log.ts';
 import { GatewayProbe } from './gateway-probe.ts';
 import { watchHeld } from './held-watch.ts';
 import { Hooks } from './hooks/hooks.ts';
 import { IdentityFile } from './identity.ts';
 import { exportCoordinator } from './metrics/metrics.ts';
+import { StatusPage } from './page/status-page.ts';
 import { ProxyClient } from './proxy-client.ts';
 import { report } from './report.ts';
 import { sabotageFrom } from './sabotage.ts';
@@ -76,7 +78,8 @@ await runProgram(COORDINATOR, async line => {
     begin = resolve;
   });
   const hooks = new Hooks({ folder: config.hooksFolder, timeoutMs: config.hookTimeoutMs, log });
-  const means = { config, witness, hooks };
+  const events = new EventLog();
+  const means = { config, witness, hooks, events };
   const server = controlServer(started, means);
   let coordinator: Coordinator | undefined;
   let proxy: ProxyClient | undefined;
@@ -101,6 +104,7 @@ await runProgram(COORDINATOR, async line => {
     coordinator = await Coordinator.start(modules, (name, data) => {
       server.emit(name, data);
       hooks.take(name, data);
+      events.take(name, data, new Date());
     });
     begin({ coordinator, proxy });
     log.info({ state: coordinator.state.name }, 'serving');
@@ -143,20 +147,30 @@ interface Means {
   config: CoordinatorConfig;
   witness: RegisterSource;
   hooks: Hooks;
+  events: EventLog;
 }
 
 function serveOthers(
   { coordinator, proxy }: Parts,
-  { config, witness, hooks, server }: Means & { server: QmpServer },
+  { config, witness, hooks, events, server }: Means & { server: QmpServer },
   configuration: Configuration<CoordinatorConfig>,
   daemon: Daemon,
 ): void {
   const document = () => report(coordinator, config, proxy, witness, hooks);
   const registry = createRegistry(COORDINATOR.program, daemon, server, { vm: config.vm });
-  exportCoordinator(registry, { coordinator, proxy, witness, hooks });
+  const { telemetry } = coordinator;
+  const page = new StatusPage({
+    document,
+    history: cursor => telemetry.history.read(monotonicClock.now(), Date.now(), cursor),
+    delays: () => telemetry.delay.durations(),
+    events,
+    log: daemon.log,
+  });
+  coordinator.on('event', () => page.happened());
+  exportCoordinator(registry, { coordinator, proxy, witness, hooks, streams: page.streams });
   daemon.serve({
     http: config.http,
-    routes: { '/metrics': metricsRoute(registry) },
+    routes: { ...page.routes, '/metrics': metricsRoute(registry) },
     status: () => `${coordinator.state.name} ${coordinator.reason}`,
     progress: () => coordinator.busyMs < STUCK_MS,
     reload: () => reloadService(daemon.log, config, configuration.reread()),

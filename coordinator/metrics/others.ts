@@ -1,4 +1,5 @@
-/** Metrics of those that a coordinator depends on: its peer, the witness, the gateways, the proxy, the hooks. */
+/** Metrics of those around a coordinator: its peer, the witness, the gateways, the proxy, the hooks, who looks at its page. */
+import type { EventStreams } from '../../common/http/event-streams.ts';
 import { byReason, counterFamilies, type Family } from '../../common/metric-families.ts';
 import type { RegisterSource } from '../arbitration/backend.ts';
 import type { GatewayMonitor } from '../arbitration/gateway.ts';
@@ -119,4 +120,25 @@ const HOOKS = counterFamilies<HookCounters, CoordinatorSource>(
   ({ hooks }) => hooks.counters,
 );
 
-export const OTHERS = [...STATES, ...LISTENER, ...STORE, ...REGISTER, ...GATEWAY, ...HOOKS];
+const PAGE: Family<CoordinatorSource>[] = [
+  {
+    name: 'curling_page_streams',
+    type: 'gauge',
+    help: 'Who follows the status page now; 16 at most.',
+    read: ({ streams }) => streams.size,
+  },
+  ...counterFamilies<EventStreams['counters'], CoordinatorSource>(
+    'curling_page_streams_',
+    {
+      opened: 'Times that somebody began to follow the status page.',
+      refused: 'Times that somebody was refused because 16 follow it already.',
+      dropped: 'Times that somebody was dropped because more than 1 MiB was not read.',
+    },
+    ({ streams }) => streams.counters,
+  ),
+];
+
+export const OTHERS = [
+  ...[...STATES, ...LISTENER, ...STORE, ...REGISTER, ...GATEWAY, ...HOOKS],
+  ...PAGE,
+];

@@ -1,4 +1,5 @@
 /** What the metrics of a coordinator are read from. */
+import type { EventStreams } from '../../common/http/event-streams.ts';
 import type { RegisterSource } from '../arbitration/backend.ts';
 import type { Coordinator } from '../coordinator.ts';
 import type { Hooks } from '../hooks/hooks.ts';
@@ -9,4 +10,6 @@ export interface CoordinatorSource {
   proxy: ProxyClient;
   witness: RegisterSource;
   hooks: Hooks;
+  /** Of the status page. */
+  streams: EventStreams;
 }
