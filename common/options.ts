@@ -10,6 +10,8 @@ export interface OptionSpec {
   /** The placeholder in --help, e.g. PATH. */
   value?: string;
   help: string;
+  /** All that the value may be, where it is one of a few words. For help and completion; who reads it checks it. */
+  choices?: readonly string[];
   default?: string | boolean | string[];
   /** True: said on the command line alone, never in a configuration file. */
   flagOnly?: true;

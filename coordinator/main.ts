@@ -191,6 +191,10 @@ function controlServer(started: Promise<Parts>, { config, witness, hooks }: Mean
         const { coordinator, proxy } = await started;
         return report(coordinator, config, proxy, witness, hooks);
       },
+      'query-history': async ({ cursor }) => {
+        const { history } = (await started).coordinator.telemetry;
+        return history.read(monotonicClock.now(), Date.now(), String(cursor ?? ''));
+      },
       protect: async args => (await own(args)).want(true),
       unprotect: async args => (await own(args)).want(false),
       failover: async args => (await own(args)).failover(),

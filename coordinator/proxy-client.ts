@@ -34,6 +34,14 @@ export interface ProxyStatus {
   pending: boolean;
 }
 
+/** What `query-stats` of the proxy says, as far as the coordinator reads it: frames that were lost, and why. */
+export interface ProxyCounters {
+  kernelDrops: number;
+  truncated: number;
+  receiveErrors: number;
+  sendErrors: number;
+}
+
 export class ProxyClient extends EventEmitter<ProxyEvents> {
   readonly #path: string;
   #client: QmpClient | undefined;
@@ -86,6 +94,10 @@ export class ProxyClient extends EventEmitter<ProxyEvents> {
 
   async status(): Promise<ProxyStatus> {
     return (await this.#execute('query-status', {})) as ProxyStatus;
+  }
+
+  async counters(): Promise<ProxyCounters> {
+    return (await this.#execute('query-stats', {})) as ProxyCounters;
   }
 
   close(): void {

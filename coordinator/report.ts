@@ -1,9 +1,10 @@
 /** Makes the status document of a coordinator. */
+import type { Distribution } from '../common/distribution.ts';
 import type { RegisterSource } from './arbitration/backend.ts';
 import type { CoordinatorConfig } from './config.ts';
 import type { Coordinator } from './coordinator.ts';
 import type { Hooks } from './hooks/hooks.ts';
-import type { ProxyClient, ProxyStatus } from './proxy-client.ts';
+import type { ProxyClient, ProxyCounters, ProxyStatus } from './proxy-client.ts';
 import type { CoordinatorStatus, Durations } from './status.ts';
 
 const NOTHING: Durations = { count: 0, p50: 0, p90: 0, p99: 0, max: 0 };
@@ -17,7 +18,10 @@ export async function report(
   hooks: Hooks,
 ): Promise<CoordinatorStatus> {
   const { state, primary, backup, gateway } = coordinator;
-  const proxyStatus = await proxy.status().catch(() => undefined);
+  const [counters, proxyStatus] = await Promise.all([
+    proxy.counters().catch(() => undefined),
+    proxy.status().catch(() => undefined),
+  ]);
   const runsHere = ['PROT', 'PRES', 'SOLO', 'SYNC', 'SRES'].includes(state.name);
   const isBackup = state.name === 'BACK' || state.name === 'FROZ';
   const role = runsHere ? 'primary' : isBackup ? 'backup' : 'none';
@@ -41,7 +45,9 @@ export async function report(
       released: Math.max(0, state.released),
     },
     checkpoint: checkpointOf(coordinator, config),
-    proxy: proxyOf(proxyStatus),
+    outputDelayMs: durationsOf(coordinator.telemetry.delay),
+    lastCommitAt: isoOf(coordinator.telemetry.lastCommitAt),
+    proxy: proxyOf(proxyStatus, counters),
     trialMs: backup.trialMs,
     drill: backup.lastDrill,
     peerRttMs: isBackup ? backup.roundTripMs : primary.roundTripMs,
@@ -80,10 +86,28 @@ function checkpointOf(
   };
 }
 
-function proxyOf(status: ProxyStatus | undefined): CoordinatorStatus['proxy'] {
+function durationsOf(recorded: Distribution): Durations {
+  const { count, maxMs: max } = recorded;
+  if (count === 0) return NOTHING;
+  const [p50, p90, p99] = [0.5, 0.9, 0.99].map(share => recorded.percentile(share));
+  return { count, p50: p50!, p90: p90!, p99: p99!, max };
+}
+
+function isoOf(unixMs: number | undefined): string | null {
+  return unixMs === undefined ? null : new Date(unixMs).toISOString();
+}
+
+function proxyOf(
+  status: ProxyStatus | undefined,
+  counters: ProxyCounters | undefined,
+): CoordinatorStatus['proxy'] {
+  const { kernelDrops = 0, truncated = 0, receiveErrors = 0, sendErrors = 0 } = counters ?? {};
   return {
     connected: status !== undefined,
     state: status?.state ?? 'not there',
+    taps: status ? (status.taps ?? [status]).map(({ tap }) => tap) : [],
+    bridge: status?.bridge ?? '',
+    framesLost: kernelDrops + truncated + receiveErrors + sendErrors,
     heldFrames: status?.held.frames ?? 0,
     heldBytes: status?.held.bytes ?? 0,
     bytesMax: status?.held.bytesMax ?? 0,

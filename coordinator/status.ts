@@ -76,12 +76,24 @@ export interface CoordinatorStatus {
     guestWaits: number;
     windowClosed: number;
   };
+  /**
+   * Milliseconds from the first frame of an epoch to its release, since this process started: what protection adds to
+   * what the guest says.
+   */
+  outputDelayMs: Durations;
+  /** Wall clock, ISO 8601, of the newest commit by a backup; null before one. */
+  lastCommitAt: string | null;
   proxy: {
     connected: boolean;
     state: string;
+    /** The guest's taps, and the bridge of the first. */
+    taps: string[];
+    bridge: string;
     heldFrames: number;
     heldBytes: number;
     bytesMax: number;
+    /** Frames of the guest that found no room or could not be read or sent, since the proxy started. */
+    framesLost: number;
   };
   /**
    * Milliseconds from the commit of the full copy that this host received last until a spare QEMU had loaded it and the

@@ -21,9 +21,10 @@ export type Paint = (colour: Colour, text: string) => string;
 export const COLOR_OPTION = {
   color: {
     type: 'string',
-    value: 'auto|always|never',
+    value: 'WHEN',
+    choices: ['auto', 'always', 'never'],
     default: 'auto',
-    help: 'colours: auto: on a terminal, unless NO_COLOR is set',
+    help: 'colours: always, never, auto (on a terminal without NO_COLOR)',
   },
 } as const satisfies Record<string, OptionSpec>;
 

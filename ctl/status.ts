@@ -1,7 +1,14 @@
-/** `curlingctl status`: the machines of this host on one screen. */
-import { type CtlCommand, SOCKET_OPTION, socketsIn } from './command.ts';
-import { askAll, coordinatorSockets } from './sockets.ts';
+/** `curlingctl status`: the machines of this host on one screen, once or again and again. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { CommandLine } from '../common/options.ts';
+import { COLOR_OPTION, type Paint, paintFor } from './color.ts';
+import { type CtlCommand, SOCKET_OPTION, socketsIn, usageError } from './command.ts';
+import { type Answer, askAll, coordinatorSockets } from './sockets.ts';
 import { statusExit, statusScreen } from './view.ts';
+
+/** ECMA-48: the cursor to the upper left, and everything behind it away. */
+const HOME = '\u001b[H\u001b[J';
+const EVERY_S_MAX = 3_600;
 
 export const STATUS: CtlCommand = {
   usage: '[VM]',
@@ -10,6 +17,9 @@ export const STATUS: CtlCommand = {
   options: {
     ...SOCKET_OPTION,
     json: { type: 'boolean', help: 'one JSON document' },
+    verbose: { type: 'boolean', help: 'all lines of every machine, also of many that are well' },
+    watch: { type: 'string', value: 'S', help: 'again every S seconds, until it is interrupted' },
+    ...COLOR_OPTION,
   },
   statuses: {
     0: 'all are protected or standing by',
@@ -18,19 +28,50 @@ export const STATUS: CtlCommand = {
     4: 'one does not answer',
   },
   async run(line) {
-    const [vm] = line.positionals;
-    const answers = (await askAll(coordinatorSockets(socketsIn(line)))).filter(
-      answer => vm === undefined || !answer.status || answer.status.vm === vm,
-    );
-    if (line.values.json === true) {
-      const documents = answers.map(
-        answer => answer.status ?? { socket: answer.socket, error: answer.error?.code },
-      );
-      process.stdout.write(`${JSON.stringify(documents, null, 2)}\n`);
-    } else {
-      const text = answers.length > 0 ? statusScreen(answers) : 'no coordinator runs here\n';
-      process.stdout.write(text);
+    const everyS = watchSeconds(line);
+    const paint = paintFor(line.values.color, process.stdout);
+    if (everyS === undefined) return show(line, paint);
+    let interrupted = false;
+    const waiting = new AbortController();
+    process.once('SIGINT', () => {
+      interrupted = true;
+      waiting.abort();
+    });
+    for (;;) {
+      if (process.stdout.isTTY) process.stdout.write(HOME);
+      const status = await show(line, paint);
+      await sleep(everyS * 1_000, undefined, { signal: waiting.signal }).catch(() => {});
+      if (interrupted) return status;
     }
-    return statusExit(answers);
   },
 };
+
+/** @throws CurlingError CURLING_USAGE */
+function watchSeconds({ values: { watch } }: CommandLine): number | undefined {
+  if (watch === undefined) return undefined;
+  const seconds = Number(watch);
+  if (seconds >= 0.1 && seconds <= EVERY_S_MAX) return seconds;
+  const expected = `--watch: expected seconds, 0.1 to ${EVERY_S_MAX}`;
+  throw usageError(`${expected}, got ${JSON.stringify(watch)}`, 'status');
+}
+
+async function show(line: CommandLine, paint: Paint): Promise<number> {
+  const [vm] = line.positionals;
+  const answers = (await askAll(coordinatorSockets(socketsIn(line)))).filter(
+    answer => vm === undefined || !answer.status || answer.status.vm === vm,
+  );
+  process.stdout.write(line.values.json === true ? json(answers) : text(answers, line, paint));
+  return statusExit(answers);
+}
+
+function text(answers: readonly Answer[], { values }: CommandLine, paint: Paint): string {
+  if (answers.length === 0) return 'no coordinator runs here\n';
+  return statusScreen(answers, { paint, nowMs: Date.now(), verbose: values.verbose === true });
+}
+
+function json(answers: readonly Answer[]): string {
+  const documents = answers.map(
+    answer => answer.status ?? { socket: answer.socket, error: answer.error?.code },
+  );
+  return `${JSON.stringify(documents, null, 2)}\n`;
+}

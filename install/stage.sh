@@ -129,10 +129,10 @@ stage_system() {
       *.[1578]) put_page "docs/man/$page" "usr/share/man/man${page##*.}/$page" ;;
     esac
   done
-  each install/completion | while IFS= read -r words; do
-    name=${words##*/}
-    put 0644 "install/completion/$words" "usr/share/bash-completion/completions/${name%.bash}"
-  done
+  completions=usr/share/bash-completion/completions
+  mkdir -p "$stage/$completions"
+  node build/ctl/main.js completion bash >"$stage/$completions/curlingctl"
+  chmod 0644 "$stage/$completions/curlingctl"
   for kind in grafana prometheus; do
     each install/$kind | while IFS= read -r file; do
       put 0644 "install/$kind/$file" "usr/share/curling/$kind/$file"

@@ -144,6 +144,7 @@ export class Bench {
       release: () => ({}),
       discard: () => ({ frames: 0, bytes: 0 }),
       bypass: become('bypass'),
+      'query-stats': () => ({}),
       'query-status': () => ({
         ...{ state, tap: 'tap0', bridge: 'br0', port: 'port0', pending: false, epoch },
         held: { frames: 0, bytes: 0, framesMax: 1, bytesMax: 1 },

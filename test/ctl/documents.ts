@@ -31,7 +31,12 @@ export function status(change: Partial<CoordinatorStatus> = {}): CoordinatorStat
       guestWaits: 0,
       windowClosed: 0,
     },
-    proxy: { connected: true, state: 'hold', heldFrames: 37, heldBytes: 41_984, bytesMax: 2 ** 26 },
+    outputDelayMs: { count: 9, p50: 8.4, p90: 12, p99: 21, max: 30 },
+    lastCommitAt: '2026-11-23T06:51:11.000Z',
+    proxy: {
+      ...{ connected: true, state: 'hold', taps: ['tap0'], bridge: 'br0', framesLost: 0 },
+      ...{ heldFrames: 37, heldBytes: 41_984, bytesMax: 2 ** 26 },
+    },
     trialMs: null,
     drill: null,
     peerRttMs: 0.3,

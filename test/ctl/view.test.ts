@@ -2,19 +2,29 @@ import test from 'ava';
 import { CurlingError } from '../../common/errors.ts';
 import { bytesText } from '../../common/quantities.ts';
 import { headline } from '../../coordinator/headline.ts';
-import type { DrillRecord } from '../../coordinator/status.ts';
+import type { CoordinatorStatus, DrillRecord } from '../../coordinator/status.ts';
+import { painted, plain } from '../../ctl/color.ts';
 import { drillText } from '../../ctl/drill.ts';
-import { statusExit, statusLines, statusScreen } from '../../ctl/view.ts';
+import type { Answer } from '../../ctl/sockets.ts';
+import * as view from '../../ctl/view.ts';
+import { statusExit } from '../../ctl/view.ts';
 import { status } from './documents.ts';
 
 const NOTHING = { count: 0, p50: 0, p90: 0, p99: 0, max: 0 };
+
+/** A second after the document's last commit. */
+const NOW = { paint: plain, nowMs: Date.parse('2026-11-23T06:51:12.000Z'), verbose: false };
+const statusLines = (document: CoordinatorStatus) => view.statusLines(document, NOW);
+const statusScreen = (answers: Answer[]) => view.statusScreen(answers, NOW);
 
 const SOLO = status({ vm: 'db', state: 'SOLO', protected: false, peer: null, reason: 'no backup' });
 
 test('the status of a protected machine says what an operator looks for', t => {
   const text = statusLines(status()).join('\n');
   t.regex(text, /^web\s+primary on kvm1 → kvm2\s+PROTECTED\s+epoch 18231 {3}lag 1$/m);
-  t.regex(text, /hold, 37 frames \/ 41\.0 KiB held \(limit 64\.0 MiB\)/);
+  t.regex(text, /tap0 on br0: hold, 37 frames \/ 41\.0 KiB held \(limit 64\.0 MiB\)$/m);
+  t.regex(text, /^ {2}added delay {2}p50 8\.4 ms {2}p99 21\.0 ms$/m);
+  t.regex(text, /last commit 1 s ago/);
   t.regex(text, /pause p50 2\.1 ms {2}p99 4\.1 ms/);
   t.regex(text, /witness reachable/);
 });
@@ -49,6 +59,37 @@ test('the worst machine comes first, a coordinator that does not answer before a
     [...places].sort((a, b) => a - b),
   );
   t.true(places.every(place => place >= 0));
+});
+
+test('twenty machines fit on a screen, and of those in trouble the reason is told', t => {
+  const many = Array.from({ length: 20 }, (_, at) => ({
+    socket: String(at),
+    status: at === 7 ? SOLO : status({ vm: `m${at}` }),
+  }));
+  const lines = statusScreen(many).trimEnd().split('\n');
+  t.is(lines.length, 21);
+  t.regex(lines[0]!, /^db /);
+  t.regex(lines[1]!, /no backup$/);
+  const whole = view.statusScreen(many, { ...NOW, verbose: true }).split('\n');
+  t.true(whole.length > 100);
+});
+
+test('colours say what the words say, and only when they are asked for', t => {
+  const colours = { ...NOW, paint: painted };
+  const red = view.statusScreen(
+    [{ socket: 'a', status: status({ state: 'HALT', protected: false }) }],
+    colours,
+  );
+  t.true(red.includes('\u001b[31mFENCED'), JSON.stringify(red));
+  const green = view.statusScreen([{ socket: 'a', status: status() }], colours);
+  t.true(green.includes('\u001b[32mPROTECTED'));
+  t.false(statusScreen([{ socket: 'a', status: status() }]).includes('\u001b'));
+});
+
+test('the age of a commit has the unit that fits it', t => {
+  const ago = (ms: number) => view.agoText(new Date(1e12 - ms).toISOString(), 1e12);
+  t.deepEqual([18, 4_000, 300_000, 8e6].map(ago), ['18 ms ago', '4 s ago', '5 min ago', '2 h ago']);
+  t.is(ago(-5_000), '0 ms ago');
 });
 
 test('the exit status tells protected, unprotected, absent and silent apart', t => {

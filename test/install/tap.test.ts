@@ -113,8 +113,8 @@ test(`a tap that somebody has made anew is not undone ${NEEDS}`, async t => {
 
 test(`a tap that is in use is undone only by force ${NEEDS}`, async t => {
   const host = await InstallHost.create(t);
-  // The other end of a veth is up: somebody is on it.
-  await host.ip('link add tap0 type veth peer name guest0', 'link set guest0 up');
+  // The other end of a veth is up: somebody is on it, who says nothing by itself.
+  await host.ip('link add tap0 type veth peer name guest0', 'link set guest0 addrgenmode none up');
   await host.ip('link set tap0 master br0 up');
   const before = await host.snapshot();
   await succeed(t, host, '--tap tap0 --no-enable');

@@ -39,7 +39,7 @@ test('whatever comes from a peer or an operator is escaped, everywhere', t => {
         ...{ vm: EVIL, host: EVIL, peer: EVIL, reason: EVIL, since: EVIL, state: EVIL },
         ...{ protected: false, warnings: [EVIL], failovers: [failover] },
         unprotected: { since: EVIL, why: EVIL },
-        proxy: { connected: true, state: EVIL, heldFrames: 0, heldBytes: 0, bytesMax: 0 },
+        proxy: { ...status().proxy, state: EVIL, taps: [EVIL], bridge: EVIL },
         witness: { reachable: true, store: EVIL },
         gateway: { addresses: [EVIL], reachable: true },
       },
@@ -84,7 +84,7 @@ test('the page says in words what is, what it means, and what to do', t => {
 });
 
 test('a witness or a proxy that does not answer is a warning, whatever the state', t => {
-  const proxy = { connected: false, state: 'not there', heldFrames: 0, heldBytes: 0, bytesMax: 0 };
+  const proxy = { ...status().proxy, connected: false, state: 'not there', taps: [] };
   const { warnings } = partsOf(shown({ proxy, witness: { reachable: false, store: null } }));
   t.regex(warnings.html, /the proxy of this host does not answer/);
   t.regex(warnings.html, /the witness does not answer/);
