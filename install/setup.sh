@@ -13,7 +13,8 @@ NODE_MAJOR=20
 NODE_MINOR=19
 KERNEL=linux-image-cloud-amd64
 # What the product, its lab and its tests run.
-PACKAGES='qemu-system-x86 cpio ethtool gcc libc6-dev iproute2 mandoc nftables openssl shellcheck spin systemd tcpdump xz-utils'
+PACKAGES='qemu-system-x86 chromium cpio ethtool fonts-dejavu-core gcc libc6-dev
+  iproute2 mandoc nftables openssl shellcheck spin systemd tcpdump xz-utils'
 # What npm needs to compile the optional addons (pcap, raw-socket); wanted only when npm packages are installed.
 ADDON_PACKAGES='g++ make python3 libpcap-dev'
 SOURCES='common config install proxy coordinator witness ctl lab demo test bench'
