@@ -65,8 +65,15 @@ export class Daemon {
       this.#http = http;
       this.#endings.push(() => http.close());
     }
-    this.#onSignal('SIGHUP', async () => log.info(`reloaded: ${service.reload()}`));
-    this.#onSignal('SIGUSR2', async () => log.info({ dump: await service.dump() }, 'dump'));
+    this.#onSignal('SIGHUP', async () => {
+      // First this: which lines are written at all is decided when `info` is looked up, and it sets the level.
+      const done = service.reload();
+      log.info(`reloaded: ${done}`);
+    });
+    this.#onSignal('SIGUSR2', async () => {
+      const dump = await service.dump();
+      log.info({ dump }, 'dump');
+    });
     const say = () => this.#notifier.status(service.status());
     const timer = setInterval(say, STATUS_MS).unref();
     const fed = feedWatchdog(this.#notifier, service.progress, log);

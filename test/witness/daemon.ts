@@ -22,6 +22,7 @@ export interface WitnessDaemon {
   write: (hosts: readonly string[]) => void;
   /** Reads a register as this host, over a connection of its own. */
   read: (host: string) => Promise<Register | null>;
+  port: number;
 }
 
 function linesOf(hosts: readonly string[]): string {
@@ -68,5 +69,5 @@ export async function startWitness(
       client.close();
     }
   };
-  return { child, keys, said: () => said, write, read };
+  return { child, keys, port, said: () => said, write, read };
 }
