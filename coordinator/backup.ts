@@ -4,6 +4,7 @@
  */
 import type { Clock } from '../common/clock.ts';
 import { asCurlingError, CurlingError, messageOf } from '../common/errors.ts';
+import { LimitedLog } from '../common/limited-log.ts';
 import type { Logger } from '../common/log.ts';
 import type { JsonObject } from '../common/qmp/messages.ts';
 import type { StopAt } from '../common/test-stop.ts';
@@ -58,6 +59,8 @@ export interface BackupModules {
 export class Backup {
   readonly #modules: BackupModules;
   readonly #listener: BackupListener;
+  /** Of what a primary can cause by coming again. */
+  readonly #peerLines: LimitedLog;
   readonly #keeper: StandbyKeeper;
   readonly #trial: Trial;
   readonly #drill: Drill;
@@ -70,6 +73,7 @@ export class Backup {
   constructor(modules: BackupModules) {
     this.#modules = modules;
     const { config, clock } = modules;
+    this.#peerLines = new LimitedLog(modules.log);
     this.#keeper = new StandbyKeeper(modules);
     this.#trial = new Trial(clock, this.#keeper);
     this.#drill = new Drill({
@@ -337,7 +341,8 @@ export class Backup {
       if (waits()) this.#accept(received);
     } catch (error) {
       if (!waits()) return;
-      this.#modules.log.error({ code: asCurlingError(error).code }, messageOf(error));
+      const facts = { code: asCurlingError(error).code };
+      this.#peerLines.say('error', facts, messageOf(error));
       session?.bye(messageOf(error));
     }
   }
@@ -376,7 +381,7 @@ export class Backup {
 
   #closed(error: CurlingError | undefined): void {
     this.#drill.end('the connection to the primary ended');
-    const { state, dispatch, explain, log } = this.#modules;
+    const { state, dispatch, explain } = this.#modules;
     const reason = error?.message ?? 'the primary ended the connection';
     if (state().name === 'JOIN') {
       explain(
@@ -385,7 +390,7 @@ export class Backup {
       void this.#endTrial();
       return;
     }
-    log.info(`replication: ${reason}`);
+    this.#peerLines.say('info', {}, `replication: ${reason}`);
     // Only the peer's own end is a sign that it is gone. What this host ended, or the peer with a goodbye, the register
     // knows about first.
     if (error?.code === 'CURLING_CONNECTION_LOST' && !this.#saidBye) return this.#suspect(reason);

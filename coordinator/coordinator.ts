@@ -392,7 +392,7 @@ export class Coordinator extends EventEmitter<CoordinatorEvents> {
       if (this.#state.name !== 'SYNC' || this.primary.begin()) return;
     } catch (error) {
       reason = `output cannot be held: ${messageOf(error)}`;
-      this.#modules.log.error(reason);
+      this.#losses.say('error', {}, reason);
     }
     if (this.#state.name === 'SYNC') this.#queue.push({ type: 'give-up', reason });
   }
@@ -427,7 +427,7 @@ export class Coordinator extends EventEmitter<CoordinatorEvents> {
     if (!this.#state.held) return this.#gate.open();
     await this.#gate
       .hold(epoch)
-      .catch(error => this.#modules.log.error(`output cannot be held: ${messageOf(error)}`));
+      .catch(error => this.#losses.say('error', {}, `output cannot be held: ${messageOf(error)}`));
   }
 
   /** Another host owns the machine: the guest here ends for good, and its output with it. */
@@ -443,14 +443,14 @@ export class Coordinator extends EventEmitter<CoordinatorEvents> {
   }
 
   async #drop(incarnation: string): Promise<void> {
-    const { identity, log } = this.#modules;
+    const { identity } = this.#modules;
     identity.renew(incarnation);
     await this.backup.drop();
     try {
       await this.#gate.discard();
       await this.#gate.hold(null);
     } catch (error) {
-      log.error(`output cannot be held: ${messageOf(error)}`);
+      this.#losses.say('error', {}, `output cannot be held: ${messageOf(error)}`);
     }
   }
 
@@ -483,10 +483,10 @@ export class Coordinator extends EventEmitter<CoordinatorEvents> {
   #gatewayChanged(reachable: boolean): void {
     if (reachable && !this.#gatewayLost) return;
     this.#gatewayLost = !reachable;
-    const { gateway, log } = this.#modules;
+    const { gateway } = this.#modules;
     const { vm, me } = this.#state;
     const data = { vm, host: me.host, reason: reachable ? 'it answers again' : gateway!.text };
-    log.warn(data, 'gateway');
+    this.#reasons.say('warn', data, 'gateway');
     if (reachable) this.emit('event', 'GATEWAY_BACK', data);
     else this.emit('event', 'GATEWAY_LOST', data);
   }

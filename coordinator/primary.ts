@@ -5,6 +5,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Clock } from '../common/clock.ts';
 import { asCurlingError, type CurlingError, messageOf } from '../common/errors.ts';
+import { LimitedLog } from '../common/limited-log.ts';
 import type { Logger } from '../common/log.ts';
 import type { TcpAddress } from '../common/options.ts';
 import type { QmpClient } from '../common/qmp/client.ts';
@@ -58,6 +59,8 @@ export interface PrimaryModules {
 
 export class Primary {
   readonly #modules: PrimaryModules;
+  /** Of a QEMU or a proxy that fails each protection anew. */
+  readonly #failures: LimitedLog;
   #qmp: QmpClient | undefined;
   #wanted = true;
   #seekTimer: NodeJS.Timeout | undefined;
@@ -73,6 +76,7 @@ export class Primary {
 
   constructor(modules: PrimaryModules) {
     this.#modules = modules;
+    this.#failures = new LimitedLog(modules.log);
     modules.proxy.on('outputPending', epoch => this.#protection?.outputPending(epoch));
     modules.proxy.on('bufferFull', epoch => this.#protection?.outputPending(epoch));
   }
@@ -185,7 +189,8 @@ export class Primary {
       try {
         return await (attempt === 0 ? protection.end() : this.#qmp && endColo(this.#qmp));
       } catch (error) {
-        this.#modules.log.error({ code: asCurlingError(error).code }, `QEMU: ${messageOf(error)}`);
+        const facts = { code: asCurlingError(error).code };
+        this.#failures.say('error', facts, `QEMU: ${messageOf(error)}`);
         if (this.#qmp?.closedBy) return;
       }
     }
@@ -320,7 +325,11 @@ export class Primary {
           snapshot: snapshot => dispatch({ type: 'protect-requested', snapshot }),
           guestLost: error => void this.#streamLost(protection, error),
           proxyLost: error =>
-            log.error({ code: error.code }, `held output is lost: ${error.message}`),
+            this.#failures.say(
+              'error',
+              { code: error.code },
+              `held output is lost: ${error.message}`,
+            ),
         },
       },
     );
@@ -412,7 +421,7 @@ export class Primary {
    */
   #yieldHung(error: CurlingError): void {
     const reason = `QEMU hangs: ${error.message}, and the guest did not run on within ${RECOVER_MS} ms`;
-    this.#modules.log.error({ code: error.code }, reason);
+    this.#failures.say('error', { code: error.code }, reason);
     this.#modules.explain(reason);
     this.yieldTo(reason);
   }

@@ -9,6 +9,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { CurlingError, messageOf } from '../common/errors.ts';
+import { LimitedLog } from '../common/limited-log.ts';
 import type { Logger } from '../common/log.ts';
 import type { CoordinatorConfig } from './config.ts';
 import type { IdentityFile } from './identity.ts';
@@ -34,9 +35,12 @@ export class StandbyKeeper {
   /** Starts and ends of QEMUs, one after the other: a tap has room for one. */
   #work: Promise<unknown> = Promise.resolve();
   #deaths = 0;
+  /** A primary that comes again and again has a standby started each time. */
+  readonly #deathLines: LimitedLog;
 
   constructor(modules: StandbyKeeperModules) {
     this.#modules = modules;
+    this.#deathLines = new LimitedLog(modules.log);
   }
 
   /** What the standby has mapped; undefined when none is kept. */
@@ -175,9 +179,8 @@ export class StandbyKeeper {
     this.#standby = undefined;
     if (this.#trying) return;
     this.#deaths++;
-    const { log } = this.#modules;
-    log.error(`the standby QEMU ended: ${how}`);
-    this.#get(this.#duty).catch(error => log.error(messageOf(error)));
+    this.#deathLines.say('error', {}, `the standby QEMU ended: ${how}`);
+    this.#get(this.#duty).catch(error => this.#deathLines.say('error', {}, messageOf(error)));
   }
 }
 

@@ -287,7 +287,8 @@ export class TapProxy extends EventEmitter<ProxyEvents> {
 
   #followMtu(bridge: BridgeSite, mtu: number): Promise<void> {
     return this.#inTurn(() => bridge.setMtu(mtu)).catch(error => {
-      this.#log.warn({ mtu, error: messageOf(error) }, 'the MTU cannot follow that of the tap');
+      const facts = { mtu, error: messageOf(error) };
+      this.#guestLines.say('warn', facts, 'the MTU cannot follow that of the tap');
     });
   }
 

@@ -10,6 +10,7 @@ import fs from 'node:fs/promises';
 import type net from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { messageOf } from '../../common/errors.ts';
+import { LimitedLog } from '../../common/limited-log.ts';
 import type { Logger } from '../../common/log.ts';
 import { LineSplitter } from '../../common/qmp/lines.ts';
 import type { JsonObject } from '../../common/qmp/messages.ts';
@@ -43,6 +44,7 @@ export interface HooksOptions {
 export class Hooks {
   readonly counters: HookCounters = { run: 0, failed: 0, timedOut: 0, dropped: 0 };
   readonly #options: HooksOptions;
+  readonly #untold: LimitedLog;
   readonly #waiting: HookEvent[] = [];
   /** The event that the runner has, or is to get. */
   #current: HookEvent | undefined;
@@ -52,6 +54,7 @@ export class Hooks {
 
   constructor(options: HooksOptions) {
     this.#options = options;
+    this.#untold = new LimitedLog(options.log);
   }
 
   /** Starts the runner if there is a hook, so that the first event need not wait for it. Never rejects. */
@@ -180,6 +183,6 @@ export class Hooks {
   #drop(event: HookEvent | undefined, why: string): void {
     if (!event) return;
     this.counters.dropped++;
-    this.#options.log.warn({ event: event.event }, `hooks are not told: ${why}`);
+    this.#untold.say('warn', { event: event.event }, `hooks are not told: ${why}`);
   }
 }
