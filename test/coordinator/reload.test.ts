@@ -1,16 +1,13 @@
 /** SIGHUP to a coordinator: what it takes over while it runs, and that a wrong file changes nothing. */
-import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import test, { type ExecutionContext } from 'ava';
 import { connectWire } from '../../common/wire/client.ts';
 import { loadKeys } from '../../common/wire/credentials.ts';
-import { keyLine } from '../../common/wire/keys.ts';
-import { startWitness } from '../witness/daemon.ts';
+import { linesOf, startWitness } from '../witness/daemon.ts';
 import { Bench, type Program, until, VM } from './bench.ts';
 
 function write(bench: Bench, file: string, hosts: readonly string[]): string {
-  const lines = hosts.map(host => keyLine(host, createHash('sha256').update(host).digest()));
-  fs.writeFileSync(bench.path(file), lines.join(''), { mode: 0o600 });
+  fs.writeFileSync(bench.path(file), linesOf(hosts), { mode: 0o600 });
   return bench.path(file);
 }
 

@@ -31,8 +31,11 @@ for folder in curling curling-node; do mount -o remount,bind,ro usr/lib/$folder;
 mount --bind "$SHARED" run/shared
 mount -t proc proc proc
 # The kernel's settings are the host's.
-mount --bind proc/sys proc/sys
-mount -o remount,bind,ro proc/sys
+for name in sys sysrq-trigger; do
+  [ -e proc/$name ] || continue
+  mount --bind proc/$name proc/$name
+  mount -o remount,bind,ro proc/$name
+done
 # So is what can be changed here; not as a whole, for then systemd would have no units of devices.
 mount -t sysfs sysfs sys
 for folder in sys/*; do

@@ -2,7 +2,7 @@
  * A real systemd for tests, with the units of this checkout, in namespaces of its own: boot.sh makes its root. It sees a
  * bridge with a tap, no network, and no file of the host that it could change.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import fs from 'node:fs';
 import os from 'node:os';
@@ -15,6 +15,13 @@ const SYSTEMD = '/lib/systemd/systemd';
 /** Where a control group can be made: of version 2 alone, or beside version 1. */
 const CGROUP_ROOTS = ['/sys/fs/cgroup/cgroup.procs', '/sys/fs/cgroup/unified/cgroup.procs'];
 const NAMESPACES = ['--pid', '--mount', '--cgroup', '--ipc', '--uts', '--net'];
+/** What boot.sh begins with. It is done in namespaces, and goes with them. */
+const PROBE = `set -e
+  mount --make-rprivate /
+  mount -t tmpfs tmpfs /mnt
+  mkdir /mnt/upper /mnt/work /mnt/root
+  mount -t overlay -o lowerdir=/,upperdir=/mnt/upper,workdir=/mnt/work overlay /mnt/root
+  mount -t cgroup2 cgroup2 /mnt/root/mnt`;
 
 export class ServiceManager {
   /** A folder that the machine sees as /run/shared. */
@@ -53,6 +60,8 @@ export class ServiceManager {
     if (!fs.existsSync(SYSTEMD)) return 'systemd is not installed';
     if (!cgroupRoot()) return 'there is no control group of version 2';
     if (!fs.existsSync('/dev/net/tun')) return 'there is no /dev/net/tun';
+    const probe = spawnSync('unshare', [...NAMESPACES, '--fork', 'sh', '-c', PROBE]);
+    if (probe.status !== 0) return `a root of its own cannot be made: ${firstLine(probe.stderr)}`;
     return undefined;
   }
 
@@ -140,6 +149,10 @@ export class ServiceManager {
       () => false,
     );
   }
+}
+
+function firstLine(output: Buffer | null): string {
+  return String(output ?? 'unshare cannot be run').split('\n')[0]!;
 }
 
 function cgroupRoot(): string | undefined {

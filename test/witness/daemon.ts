@@ -25,7 +25,8 @@ export interface WitnessDaemon {
   port: number;
 }
 
-function linesOf(hosts: readonly string[]): string {
+/** Lines of a key file; a host has the same key each time. */
+export function linesOf(hosts: readonly string[]): string {
   return hosts.map(host => keyLine(host, createHash('sha256').update(host).digest())).join('');
 }
 
