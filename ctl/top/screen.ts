@@ -33,7 +33,9 @@ export interface TerminalSize {
   rows: number;
 }
 
-const HEAD = 'MACHINE      STATE         PEER       ADDED DELAY     PAUSE        HELD  EPOCHS/s  ';
+/** Of the columns behind the machine and its state. */
+const FIGURES = [12, 10, 12, 10] as const;
+const HEAD = ` ${'MACHINE'.padEnd(12)} ${'STATE'.padEnd(13)} ${'PEER'.padEnd(11)}${figures(['ADDED DELAY', 'PAUSE', 'HELD', 'EPOCHS/s'])}  `;
 const SPARK_TITLE = 'ADDED DELAY, LAST MINUTE';
 const SPARK_MAX = 60;
 /** The list may take this share of the screen; the rest is for the selected machine. */
@@ -82,13 +84,12 @@ function machineCells(machine: TopMachine, selected: boolean, columns: number): 
   if (!status) return [mark, ['red', `${socket}: no answer: ${error?.message ?? 'unknown'}`]];
   const head = headline(status);
   const peer = status.peer ? `${status.role === 'backup' ? '←' : '→'} ${status.peer}` : '–';
-  const row = [
-    peer.padEnd(11),
-    msText(seconds.delayP50.at(-1)).padStart(10),
-    msText(seconds.pauseP50.at(-1)).padStart(10),
-    (status.role === 'primary' ? bytesText(status.proxy.heldBytes) : '–').padStart(12),
-    String(seconds.epochs.at(-1) ?? '–').padStart(10),
-  ];
+  const row = figures([
+    msText(seconds.delayP50.at(-1)),
+    msText(seconds.pauseP50.at(-1)),
+    status.role === 'primary' ? bytesText(status.proxy.heldBytes) : '–',
+    String(seconds.epochs.at(-1) ?? '–'),
+  ]);
   const width = Math.min(SPARK_MAX, columns - HEAD.length - 1);
   const spark = width > 0 ? sparkline(seconds.delayP50, width) : '';
   return [
@@ -97,9 +98,13 @@ function machineCells(machine: TopMachine, selected: boolean, columns: number): 
     ' ',
     [colourOf(head), head.word.padEnd(13)],
     ' ',
-    `${row.join('')}  `,
+    `${peer.padEnd(11)}${row}  `,
     spark,
   ];
+}
+
+function figures(texts: readonly string[]): string {
+  return texts.map((text, at) => text.padStart(FIGURES[at]!)).join('');
 }
 
 function msText(ms: number | null | undefined): string {

@@ -10,6 +10,8 @@ import { type TopMachine, type TopState, topScreen } from '../../ctl/top/screen.
 import { sparkline } from '../../ctl/top/sparkline.ts';
 import { keysIn } from '../../ctl/top/terminal.ts';
 import { folder, status } from './documents.ts';
+import { markupOf } from './picture.ts';
+import { HAS_PTY, PTY } from './pty.ts';
 
 const SIZE = { columns: 120, rows: 24 };
 const SECONDS = { delayP50: [1, 2, 8.4], pauseP50: [2, 2, 2.1], epochs: [50, 60, 58] };
@@ -77,6 +79,10 @@ test('keys are known in both modes of a terminal, also several at once', t => {
   t.deepEqual(keysIn('é\u001b[5~'), []);
 });
 
+test('a picture has the colours of the text', t => {
+  t.is(markupOf('a<\u001b[31mb\u001b[39m&'), 'a&lt;<span style="color:#ff7b72">b</span>&amp;');
+});
+
 test('without a terminal it says what to take instead', t => {
   const args = ['build/ctl/main.js', 'top'];
   const { status: end, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8' });
@@ -84,35 +90,11 @@ test('without a terminal it says what to take instead', t => {
   t.regex(stderr, /needs a terminal; status --watch/);
 });
 
-/** Runs a command under a terminal of 100 by 30: prints what it writes, sends it each line of its own input. */
-const PTY = `
-import fcntl, os, pty, select, struct, sys, termios
-pid, fd = pty.fork()
-if pid == 0:
-    os.execvp(sys.argv[1], sys.argv[1:])
-fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack('HHHH', 30, 100, 0, 0))
-while True:
-    ready, _, _ = select.select([fd, 0], [], [], 60)
-    if not ready: break
-    if 0 in ready:
-        typed = os.read(0, 100)
-        if typed: os.write(fd, typed)
-    if fd in ready:
-        try: said = os.read(fd, 65536)
-        except OSError: break
-        if not said: break
-        os.write(1, said)
-mode = termios.tcgetattr(fd)[3]
-status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-os.write(1, b'\\nSTATUS %d CANONICAL %d ECHO %d\\n' % (status, bool(mode & termios.ICANON), bool(mode & termios.ECHO)))
-`;
-const HAS_PYTHON = spawnSync('python3', ['-c', 'import pty']).status === 0;
-
 for (const [how, end] of [
   ['q', 'key'],
   ['SIGTERM', 'signal'],
 ] as const) {
-  (HAS_PYTHON ? test : test.skip)(
+  (HAS_PTY ? test : test.skip)(
     `in a real terminal it draws, and gives it back (${end})`,
     async t => {
       const socket = path.join(folder(t), 'web.sock');
@@ -132,7 +114,7 @@ for (const [how, end] of [
       await server.listen(socket);
       t.teardown(() => server.close());
       const command = [process.execPath, 'build/ctl/main.js', 'top', '--socket', socket];
-      const child = spawn('python3', ['-c', PTY, ...command], {
+      const child = spawn('python3', ['-c', PTY, '100', '30', ...command], {
         stdio: ['pipe', 'pipe', 'inherit'],
       });
       t.teardown(() => void child.kill('SIGKILL'));
