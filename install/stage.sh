@@ -156,7 +156,7 @@ stage_configuration() {
 }
 
 stage_documents() {
-  for document in README.md docs/*.md; do
+  for document in README.md docs/*.md docs/images/*.png; do
     put 0644 "$document" "usr/share/doc/curling/$document"
   done
   put_page CHANGELOG.md usr/share/doc/curling/changelog
