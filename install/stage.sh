@@ -144,11 +144,11 @@ stage_system() {
   done
 }
 
-# Nobody but root reads what may name keys and hosts.
+# Nobody but root reads what may name keys and hosts. The folder's mode is that which the units give it.
 stage_configuration() {
   for folder in etc/curling etc/curling/conf.d etc/curling/vm etc/curling/hooks.d; do
     mkdir -p "$stage/$folder"
-    chmod 0750 "$stage/$folder"
+    chmod 0755 "$stage/$folder"
   done
   each install/etc | while IFS= read -r file; do
     put 0640 "install/etc/$file" "etc/curling/$file"

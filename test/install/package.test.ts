@@ -78,7 +78,7 @@ test.serial(`installed, its programs run; purged, nothing of it is left ${NEEDS}
   }
   for (const page of ['man1/curlingctl.1', 'man5/curling.toml.5', 'man8/curling-install.8'])
     t.true(ended.stdout.includes(`/usr/share/man/${page}.gz`));
-  t.true(ended.stdout.includes('750 root:root /etc/curling'));
+  t.true(ended.stdout.includes('755 root:root /etc/curling'));
   t.regex(ended.stderr, /CURLING_TAP_NOT_FOUND/);
   t.true(ended.stdout.includes('status 4'));
   t.true(ended.stdout.includes('keeps no capability'));
