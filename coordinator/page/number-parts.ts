@@ -51,10 +51,10 @@ function times(title: string, { count, p50, p99, max }: Durations, what: string)
 function held({ proxy }: CoordinatorStatus): Figure {
   const share = proxy.bytesMax > 0 ? (100 * proxy.heldBytes) / proxy.bytesMax : 0;
   return {
-    title: `Output: ${proxy.state}`,
+    title: 'Output held',
     value: proxy.connected ? bytesText(proxy.heldBytes) : NONE,
     notes: [
-      `${countText(proxy.heldFrames)} frames held`,
+      `${countText(proxy.heldFrames)} frames; the proxy: ${proxy.state}`,
       `${share.toFixed(share < 10 ? 1 : 0)} % of ${bytesText(proxy.bytesMax)}`,
     ],
   };
@@ -86,6 +86,9 @@ function failovers({ failovers: records, onBackupLoss, held: silent }: Coordinat
   return {
     title: 'Failovers to this host',
     value: countText(records.length),
-    notes: ['since its coordinator started', `without a backup: ${silent ? 'held' : onBackupLoss}`],
+    notes: [
+      'since its coordinator started',
+      `on backup loss: ${onBackupLoss}${silent ? ', held now' : ''}`,
+    ],
   };
 }

@@ -43,7 +43,7 @@
     line.className = 'line';
     say(lineSays, 'no answer since');
     say(lineAt, clock(heardAt));
-    say(lastKnown, `No answer since ${clock(heardAt)}; trying again. Last known:`);
+    say(lastKnown, `No answer since ${clock(heardAt)}. Last known:`);
     lastKnown.hidden = false;
     document.title = `NO ANSWER (${title})`;
     connect(RETRY_MS);

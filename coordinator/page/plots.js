@@ -8,6 +8,8 @@ globalThis.plots = (() => {
   const LOWEST_MS = 0.1;
   /** Tones of the states of arbitration; as in coordinator/page/state-parts.ts. */
   const TONES = { PROT: 'good', BACK: 'good', SOLO: 'bad', HALT: 'bad' };
+  /** The least that is shown: this part of the whole range. */
+  const LEAST_SHOWN = 5;
   const NOTHING = 'nothing was measured in this time';
   /** The rows of both resolutions, by name: `fine` and `coarse`. */
   const history = {};
@@ -67,10 +69,13 @@ globalThis.plots = (() => {
   /** Unix time, milliseconds, of the end of the last row. */
   const endOf = rows => rows.firstAt + rows.columns.state.length * rows.intervalMs;
 
-  /** Unix seconds at the left edge and at the right one: always the whole range. */
+  /** How many rows fit between the edges: those that there are, but not so few that they look like much. */
+  const rowsShown = rows => Math.max(rows.columns.state.length, rows.rowsMax / LEAST_SHOWN);
+
+  /** Unix seconds at the left edge and at the right one. */
   function windowOf(rows) {
     const end = endOf(rows);
-    return [(end - rows.rowsMax * rows.intervalMs) / 1000, end / 1000];
+    return [(end - rowsShown(rows) * rows.intervalMs) / 1000, end / 1000];
   }
 
   function dataOf(plot) {
@@ -93,6 +98,12 @@ globalThis.plots = (() => {
 
   const all = (_self, splits) => splits;
 
+  /** The time of day, with seconds where minutes would repeat themselves. */
+  function clocks(_self, splits) {
+    const digits = splits[1] - splits[0] < 60 ? 19 : 16;
+    return splits.map(at => new Date(at * 1000).toISOString().slice(11, digits));
+  }
+
   function optionsOf(lines, width) {
     const isTimes = lines.length === 3;
     const value = (_self, raw) => text(raw);
@@ -113,7 +124,7 @@ globalThis.plots = (() => {
       series: [{ label: 'at', value: '{HH}:{mm}:{ss}' }, ...series],
       bands: isTimes ? [{ series: [2, 1], fill: `${colour('--s2')}26` }] : [],
       axes: [
-        { ...axis(), space: 70, values: '{HH}:{mm}' },
+        { ...axis(), space: 80, values: clocks },
         { ...axis(), values, size: 52, ...(isTimes ? { splits: decades, filter: all } : {}) },
       ],
       cursor: { drag: { x: false, y: false }, points: { size: 6 } },
@@ -156,12 +167,13 @@ globalThis.plots = (() => {
 
   function drawStrip() {
     const strip = document.getElementById('strip');
-    const { columns, rowsMax, intervalMs } = history[range];
+    const { columns, intervalMs } = history[range];
+    const shown = rowsShown(history[range]);
     const spanOf = (rows, className, name) => {
       const span = document.createElement('span');
       span.className = className;
-      span.style.width = `${(100 * rows) / rowsMax}%`;
-      span.textContent = rows > rowsMax / 12 ? name : '';
+      span.style.width = `${(100 * rows) / shown}%`;
+      span.textContent = rows > shown / 12 ? name : '';
       return span;
     };
     const found = stretches(columns.state).map(({ state, start, end }) => {
@@ -170,7 +182,7 @@ globalThis.plots = (() => {
       span.title = `${name}, ${Math.round(((end - start) * intervalMs) / 1000)} s`;
       return span;
     });
-    strip.replaceChildren(spanOf(rowsMax - columns.state.length, '', ''), ...found);
+    strip.replaceChildren(spanOf(shown - columns.state.length, '', ''), ...found);
     const last = found.slice(-8).map(span => span.title);
     strip.setAttribute('aria-label', `States, the last of them: ${last.join('; ')}`);
     const from = new Date(windowOf(history[range])[0] * 1000);

@@ -1,7 +1,7 @@
 /** The top of the page: the state in words, what to do, and the two hosts. Pure. */
 import { html, type Markup } from '../../common/markup.ts';
 import { type Headline, headline } from '../headline.ts';
-import type { CoordinatorStatus } from '../status.ts';
+import type { CoordinatorStatus, DrillRecord } from '../status.ts';
 import { adviceFor } from './advice.ts';
 import { durationText, markdownMarkup, msText, timeMarkup, wordsText } from './texts.ts';
 
@@ -30,9 +30,18 @@ export function statePart(status: CoordinatorStatus): Markup {
 export function sincePart(status: CoordinatorStatus, now: Date): Markup {
   const since = (iso: string) =>
     html`${timeMarkup(iso)}, for <b>${durationText(now.getTime() - Date.parse(iso))}</b>`;
-  const { unprotected } = status;
+  const { unprotected, drill } = status;
   return html`<p>State <code>${status.state}</code> since ${since(status.since)}</p>
-${unprotected && html`<p>Without a backup since ${since(unprotected.since)}: ${wordsText(unprotected.why)}</p>`}`;
+${unprotected && html`<p>Without a backup since ${since(unprotected.since)}: ${wordsText(unprotected.why)}</p>`}
+${drill && drillMarkup(drill)}`;
+}
+
+/** The newest rehearsal of a failover to this host. */
+function drillMarkup({ at, ok, loadMs, reason }: DrillRecord): Markup {
+  const result = ok
+    ? html`<b>went well</b>, loaded in ${msText(loadMs)}`
+    : html`<b>failed</b>: ${wordsText(reason)}`;
+  return html`<p>Drill of ${timeMarkup(at)} ${result}</p>`;
 }
 
 export function advicePart(status: CoordinatorStatus): Markup {

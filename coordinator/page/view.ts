@@ -95,7 +95,7 @@ function stateSection(parts: Record<PartName, Markup>): Markup {
   return html`<section class="card state" aria-label="State">
 <div class="headline">
 <p class="last-known" id="last-known" hidden>Last known:</p>
-<div data-part="state">${parts.state}</div>
+<div data-part="state" aria-live="polite">${parts.state}</div>
 <div class="since" data-part="since">${parts.since}</div>
 </div>
 <div class="pair" data-part="pair">${parts.pair}</div>

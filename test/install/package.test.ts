@@ -40,6 +40,15 @@ const DPKG =
   'export DEBIAN_FRONTEND=noninteractive; dpkg --no-triggers --force-depends --install /srv/*.deb';
 const PURGE = 'dpkg --no-triggers --purge curling';
 
+/**
+ * Says what the installed status page serves, and what it lacks. The path is in two parts, or the shell that has this in its
+ * command line would count as a process of the package.
+ */
+const PAGE = `
+  const { assetRoutes } = await import('/usr/lib' + '/curling/build/coordinator/page/assets.js');
+  const routes = assetRoutes({ warn: console.log });
+  console.log('page: ' + Object.keys(routes).join(' '));`;
+
 test.serial(`the package is the same when it is made again ${NEEDS}`, async t => {
   const first = fs.readFileSync(file);
   const built = await outcome('sh', [path.join(REPOSITORY, 'install/deb.sh'), folder]);
@@ -59,6 +68,8 @@ test.serial(`installed, its programs run; purged, nothing of it is left ${NEEDS}
       man -w \${page%/*} \${page#*/}
     done
     stat -c '%a %U:%G %n' /etc/curling
+    cd /
+    node --input-type=module -e "${PAGE}"
     curling-proxy --tap nosuchtap --config none || echo "status $?"
     curling-witness init --store /srv/registers
     curling-witness --listen 127.0.0.1:7700 --store /srv/registers --config none &
@@ -76,6 +87,10 @@ test.serial(`installed, its programs run; purged, nothing of it is left ${NEEDS}
     t.regex(ended.stdout, new RegExp(`^${program} ${VERSION} `, 'm'));
     t.regex(ended.stdout, new RegExp(`^Usage: ${program} `, 'im'));
   }
+  t.regex(
+    ended.stdout,
+    /^page: \/house.css \/house.js \/page.css \/page.js \/plots.js \/uplot.css \/uplot.js /m,
+  );
   for (const page of ['man1/curlingctl.1', 'man5/curling.toml.5', 'man8/curling-install.8'])
     t.true(ended.stdout.includes(`/usr/share/man/${page}.gz`));
   t.true(ended.stdout.includes('755 root:root /etc/curling'));

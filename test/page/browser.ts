@@ -7,9 +7,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type BrowserContext, chromium, type Browser as Driver, type Page } from 'playwright-core';
-import { entriesOf, procText } from '../../lab/processes.ts';
+import { inRepository } from '../../lab/paths.ts';
+import { entriesOf, pidsWithEnvironment, procText } from '../../lab/processes.ts';
 
 const CHROMIUM = '/usr/bin/chromium';
+/** In the environment of all its processes, but for those that write their titles over it. */
+const MARK = 'CURLING_BROWSER';
 const GONE_MS_MAX = 5_000;
 /** `--no-sandbox`: Chromium refuses to run as root with it. The page is our own. */
 const ARGUMENTS = ['--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage'];
@@ -57,6 +60,12 @@ export class Tab {
     );
   }
 
+  /** Texts with less contrast to what is behind them than WCAG 2.2 asks for (level AA). */
+  async faint(): Promise<string[]> {
+    const script = readFileSync(inRepository('test/page/contrast.js'), 'utf8');
+    return this.page.evaluate<string[]>(script);
+  }
+
   /** What a reader sees of an element, on one line. */
   async text(selector: string): Promise<string> {
     return (await this.page.locator(selector).innerText()).replace(/\s+/g, ' ').trim();
@@ -91,7 +100,8 @@ export class Browser {
     const script = `#!/bin/sh\necho $$ >'${folder}/pid'\nexec ${inside}${CHROMIUM} "$@"\n`;
     writeFileSync(program, script, { mode: 0o700 });
     try {
-      const driver = await chromium.launch({ executablePath: program, args: ARGUMENTS });
+      const env = { ...process.env, [MARK]: folder };
+      const driver = await chromium.launch({ executablePath: program, args: ARGUMENTS, env });
       return new Browser(driver, folder, Number(readFileSync(join(folder, 'pid'), 'utf8')));
     } catch (error) {
       rmSync(folder, { recursive: true, force: true });
@@ -127,11 +137,11 @@ export class Browser {
     rmSync(this.#folder, { recursive: true, force: true });
   }
 
-  /** The processes of its process group, which the driver makes for it. */
+  /** Those that know its folder, and those of its process group, which the driver makes for it. */
   #pids(): number[] {
-    return entriesOf('/proc')
-      .map(Number)
-      .filter(pid => pid > 0 && groupOf(pid) === this.#pid);
+    const all = entriesOf('/proc').map(Number);
+    const grouped = all.filter(pid => pid > 0 && groupOf(pid) === this.#pid);
+    return [...new Set([...grouped, ...pidsWithEnvironment(`${MARK}=${this.#folder}`)])];
   }
 }
 
