@@ -38,14 +38,18 @@ export const TOP: CtlCommand = {
     };
     const terminal = new Terminal(stdin, stdout, onKey, draw);
     let timer: NodeJS.Timeout | undefined;
+    let isOver = false;
     const look = async () => {
       machines = await lookAt(coordinatorSockets(socketsIn(line)), watchers);
+      // A look that was under way at the end must not begin another one.
+      if (isOver) return;
       draw();
       timer = setTimeout(look, EVERY_MS);
     };
     draw();
     const looking = look();
     await Promise.race([ended, looking.then(() => ended)]);
+    isOver = true;
     clearTimeout(timer);
     terminal.close();
     for (const watcher of watchers.values()) watcher.close();

@@ -1,6 +1,7 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import test from 'ava';
 import { CurlingError } from '../../common/errors.ts';
 import { QmpServer } from '../../common/qmp/server.ts';
@@ -88,6 +89,37 @@ test('without a terminal it says what to take instead', t => {
   const { status: end, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8' });
   t.is(end, 2);
   t.regex(stderr, /needs a terminal; status --watch/);
+});
+
+(HAS_PTY ? test : test.skip)('it ends at once while a coordinator does not answer', async t => {
+  const socket = path.join(folder(t), 'web.sock');
+  let asked = () => {};
+  const first = new Promise<void>(resolve => {
+    asked = resolve;
+  });
+  const never = new Promise<never>(() => {});
+  const silent = () => {
+    asked();
+    return never;
+  };
+  const commands = { 'query-status': silent };
+  const server = new QmpServer({ program: 'curling-coordinator', commands });
+  await server.listen(socket);
+  t.teardown(() => server.close());
+  const command = [process.execPath, 'build/ctl/main.js', 'top', '--socket', socket];
+  const child = spawn('python3', ['-c', PTY, '100', '30', ...command], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
+  t.teardown(() => void child.kill('SIGKILL'));
+  let said = '';
+  child.stdout.setEncoding('utf8').on('data', text => {
+    said += text;
+  });
+  await first;
+  child.stdin.end('q');
+  const ended = once(child, 'close').then(() => 'ended');
+  t.is(await Promise.race([ended, sleep(10_000, 'runs on', { ref: false })]), 'ended');
+  t.regex(said, /STATUS 0 CANONICAL 1 ECHO 1/);
 });
 
 for (const [how, end] of [
