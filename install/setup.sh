@@ -1,6 +1,7 @@
 #!/bin/sh
-# The set-up behind `npm start` and `npm test`: installs what is missing (Debian packages, npm packages), builds, and
-# says what it does, one line per step. When nothing is missing it only looks. Needs root on Debian 12 or later.
+# setup.sh [--browser]: the set-up behind `npm start` and, with --browser, `npm test`: installs what is missing (Debian
+# packages, npm packages), builds, and says what it does, one line per step. When nothing is missing it only looks. Needs
+# root on Debian 12 or later.
 #
 # Debian packages are never removed. The guest's kernel and busybox are unpacked below build/ rather than installed,
 # unless they are installed already: a machine on bare metal must not boot a cloud kernel by accident, a container has
@@ -13,10 +14,12 @@ NODE_MAJOR=20
 NODE_MINOR=19
 KERNEL=linux-image-cloud-amd64
 # What the product, its lab and its tests run.
-PACKAGES='qemu-system-x86 chromium cpio ethtool fonts-dejavu-core gcc libc6-dev
-  iproute2 mandoc nftables openssl shellcheck spin systemd tcpdump xz-utils'
+PACKAGES='qemu-system-x86 cpio ethtool gcc libc6-dev iproute2 mandoc nftables openssl shellcheck spin systemd tcpdump xz-utils'
 # What npm needs to compile the optional addons (pcap, raw-socket); wanted only when npm packages are installed.
 ADDON_PACKAGES='g++ make python3 libpcap-dev'
+# For the tests of the status page in a browser, and its pictures; only with --browser. They are large: up to 200 MB to
+# fetch and 700 MB on the disk with what they depend on.
+BROWSER_PACKAGES='chromium fonts-dejavu-core'
 SOURCES='common config install proxy coordinator witness ctl lab demo test bench'
 # Written last by each step, so that a step that was interrupted is done again.
 MODULES_STAMP=node_modules/.curling-set-up
@@ -84,6 +87,17 @@ install_debian() {
   fi
   # shellcheck disable=SC2086
   install_packages $missing || fail 'apt-get could not install them (the whole log: build/apt.log)'
+}
+
+install_browser() {
+  # shellcheck disable=SC2086
+  missing=$(missing_packages $BROWSER_PACKAGES)
+  if [ -z "$missing" ]; then
+    say 'browser: present'
+    return
+  fi
+  # shellcheck disable=SC2086
+  (install_packages $missing) || say 'going on without a browser: the tests of the status page in one will be skipped'
 }
 
 kernel_present() {
@@ -226,9 +240,19 @@ build() {
   mv $BUILD_STAMP.new $BUILD_STAMP
 }
 
+browser=no
+case ${1-} in
+  '') ;;
+  --browser) browser=yes ;;
+  *)
+    printf 'usage: setup.sh [--browser]\n' >&2
+    exit 2
+    ;;
+esac
 check_machine
 mkdir -p build
 install_debian
+[ $browser = no ] || install_browser
 fetch_guest_parts
 fetch_etcd
 fetch_prometheus
