@@ -10,6 +10,8 @@ globalThis.plots = (() => {
   const TONES = { PROT: 'good', BACK: 'good', SOLO: 'bad', HALT: 'bad' };
   /** The least that is shown: this part of the whole range. */
   const LEAST_SHOWN = 5;
+  /** Seconds from one time on an axis to the next. */
+  const STEPS = [10, 15, 30, 60, 120, 180, 300, 600, 900, 1800, 3600, 7200];
   const NOTHING = 'nothing was measured in this time';
   /** The rows of both resolutions, by name: `fine` and `coarse`. */
   const history = {};
@@ -104,6 +106,12 @@ globalThis.plots = (() => {
     return splits.map(at => new Date(at * 1000).toISOString().slice(11, digits));
   }
 
+  /** The newest values stand beside the lines while nobody points at others. */
+  function newest(chart) {
+    const rows = chart.data[0].length;
+    if (rows > 0 && !(chart.cursor.left >= 0)) chart.setLegend({ idx: rows - 1 }, false);
+  }
+
   function optionsOf(lines, width) {
     const isTimes = lines.length === 3;
     const value = (_self, raw) => text(raw);
@@ -124,9 +132,10 @@ globalThis.plots = (() => {
       series: [{ label: 'at', value: '{HH}:{mm}:{ss}' }, ...series],
       bands: isTimes ? [{ series: [2, 1], fill: `${colour('--s2')}26` }] : [],
       axes: [
-        { ...axis(), space: 80, values: clocks },
+        { ...axis(), space: 80, incrs: STEPS, values: clocks },
         { ...axis(), values, size: 52, ...(isTimes ? { splits: decades, filter: all } : {}) },
       ],
+      hooks: { setCursor: [newest] },
       cursor: { drag: { x: false, y: false }, points: { size: 6 } },
       legend: { markers: { fill: (self, index) => self.series[index].stroke?.(self, index) } },
     };
@@ -143,11 +152,9 @@ globalThis.plots = (() => {
     told(place, lines);
   }
 
-  /** What stands beside the lines: the newest values, while nobody points at others, or that there are none. */
+  /** What stands beside the lines: values, or that there are none. */
   function told(place, lines) {
-    const chart = charts.get(place);
-    const pointed = chart.cursor.left >= 0;
-    if (!pointed) chart.setLegend({ idx: chart.data[0].length - 1 }, false);
+    newest(charts.get(place));
     const some = lines.some(([, values]) => values.some(value => value !== null));
     const text = some ? '' : NOTHING;
     const note = place.querySelector('.nothing-yet');

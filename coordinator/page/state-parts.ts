@@ -76,7 +76,7 @@ export function pairPart(status: CoordinatorStatus): Markup {
   const link =
     left === null || right === null
       ? html`<span class="arrow" aria-label="no pair">╳</span>`
-      : html`<span class="arrow" aria-label="is copied to">${arrow}</span><small>${msText(peerRttMs)}</small>`;
+      : html`<span class="arrow" aria-label="is copied to">${arrow}</span><small>rtt ${msText(peerRttMs)}</small>`;
   return html`${hostMarkup({ name: left ?? 'nobody', ...ownerOf(status) }, left === host)}
 <div class="link">${link}<small>generation ${generation}</small></div>
 ${hostMarkup({ name: right ?? 'nobody', ...keeperOf(status) }, right === host)}`;

@@ -24,7 +24,9 @@ const PART_MS = Number(values.minutes) * 60_000;
 /** After something has happened, for the page to show it. */
 const AFTER_MS = Math.min(20_000, PART_MS / 4);
 const DRAWN_MS = 2_500;
-const DARK: Look = { ...DESKTOP, scheme: 'dark' };
+/** The top of the page, with the first plots. */
+const TOP: Look = { ...DESKTOP, height: 1_150 };
+const DARK: Look = { ...TOP, scheme: 'dark' };
 const PHONES: Look = { ...PHONE, scale: 2 };
 
 async function take(browser: Browser, url: string, name: string, look: Look): Promise<void> {
@@ -32,10 +34,10 @@ async function take(browser: Browser, url: string, name: string, look: Look): Pr
   await tab.page.locator('.u-over').first().waitFor();
   await sleep(DRAWN_MS);
   const path = join(FOLDER, `${name}.png`);
-  await tab.page.screenshot({ path, fullPage: look !== PHONES });
+  await tab.page.screenshot({ path, fullPage: look === DESKTOP });
   if (tab.faults.length > 0) throw new Error(`${name}: ${tab.faults.join('; ')}`);
   await tab.close();
-  await run('pngquant', ['--force', '--strip', '--nofs', '--output', path, '64', path]);
+  await run('pngquant', ['--force', '--strip', '--nofs', '--output', path, '128', path]);
   process.stdout.write(`${path}\n`);
 }
 
@@ -48,7 +50,7 @@ try {
   await Traffic.start(deployment.lab, { recordsRate: 100, echoRate: 20, dirtyRate: 200 });
   await sleep(PART_MS);
   const a = pageOf(deployment, 'a');
-  await take(browser, a, 'status-protected', DESKTOP);
+  await take(browser, a, 'status-protected', TOP);
   await take(browser, a, 'status-phone', PHONES);
   await killPart(deployment, 'b', 'coordinator');
   await deployment.untilStatus('a', 'alone', ({ state }) => state === 'SOLO');
