@@ -6,6 +6,7 @@
 
 # file_sums FOLDER: `SUM PATH` of each path on standard input that is a file below FOLDER.
 file_sums() {
+  [ -d "$1" ] || return 0 # a --destdir that a dry run does not make
   (cd "$1" && while IFS= read -r path; do
     [ ! -f "$path" ] || printf '%s\n' "$path"
   done | xargs -r sha256sum | sed 's/  / /')
@@ -49,6 +50,14 @@ folders_to_record() {
   } | LC_ALL=C sort -u
 }
 
+# A folder for the time of this run. A shell that a signal ends runs no EXIT trap by itself.
+make_work() {
+  work=
+  trap '[ -z "$work" ] || rm -rf "$work"' EXIT
+  trap 'exit "$FAILED"' HUP INT TERM
+  work=$(mktemp -d)
+}
+
 check_files_installation() {
   [ -e "$app/install/stage.sh" ] || fail "$UNFIT" '--files: installs from a checkout; this curling-install is installed'
   [ ! -e "$root/var/lib/dpkg/info/curling.list" ] ||
@@ -59,11 +68,9 @@ install_files() {
   [ -n "$root" ] || check_root
   check_tools node tar awk sha256sum flock
   check_files_installation
-  work=$(mktemp -d)
-  trap 'rm -rf "$work"' EXIT
+  make_work
   stage=$work/stage
   sh "$app/install/stage.sh" "$stage" || exit $?
-  mkdir -p "$root/"
   open_state
   recorded_files >"$work/recorded"
   (cd "$stage" && find . -type f | LC_ALL=C sort) >"$work/paths"
@@ -122,14 +129,14 @@ undo_files() {
     say 'no files are recorded'
     return
   fi
+  # Locked before: no tap is prepared with the files while they are looked at and removed.
+  open_state
   for record_file in "$state"/tap-*; do
     [ ! -e "$record_file" ] ||
       fail "$UNFIT" "${record_file##*/tap-} is prepared: first curling-install --tap ${record_file##*/tap-} --undo"
   done
   check_unused
-  open_state
-  work=$(mktemp -d)
-  trap 'rm -rf "$work"' EXIT
+  make_work
   recorded_files >"$work/recorded"
   cut -d ' ' -f 2 "$work/recorded" | file_sums "$root/" >"$work/now"
   : >"$work/new"

@@ -195,13 +195,16 @@ check_undo() {
 }
 
 undo_tap() {
-  record=
-  [ ! -e "$record_file" ] || record=$(cat "$record_file")
-  if [ -z "$record" ]; then
+  if [ ! -e "$record_file" ]; then
     say "nothing is recorded for $tap"
     return
   fi
   open_state
+  # Read only now: what another run has made of it before it let go of the lock is what counts.
+  record=$(cat "$record_file" 2>/dev/null) || {
+    close_state
+    fail "$UNFIT" "CURLING_BUSY: another curling-install has just undone $tap"
+  }
   look "$tap" "$(found_of bridge)"
   unit_state
   links=gone

@@ -1,8 +1,12 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { ExecutionContext } from 'ava';
 import test from 'ava';
+import { toolEnvironment } from '../../common/run.ts';
 import { VERSION } from '../../common/version.ts';
 import { type Ended, outcome, REPOSITORY, SCRIPT } from './host.ts';
 
@@ -61,6 +65,29 @@ test('programs that are installed run, and undo removes them all', async t => {
   t.is((await install(installed, root, '--undo')).status, 0);
   t.deepEqual(list(root), before);
   t.regex((await install(SCRIPT, root, '--undo')).stdout, /no files are recorded/);
+});
+
+test('a dry run does not even make the folder to install in', async t => {
+  const root = path.join(makeFolder(t), 'none');
+  const ended = await install(SCRIPT, root, '--dry-run');
+  t.is(ended.status, 0, ended.stderr);
+  t.regex(ended.stdout, /^install \/usr\/bin\/curlingctl$/m);
+  t.false(fs.existsSync(root));
+});
+
+test('ended by a signal, it leaves nothing in the folder for temporary files', async t => {
+  const folder = makeFolder(t);
+  const root = path.join(folder, 'root');
+  const temporary = path.join(folder, 'tmp');
+  fs.mkdirSync(temporary);
+  const env = { ...toolEnvironment(), TMPDIR: temporary };
+  const child = spawn('sh', [SCRIPT, '--files', '--destdir', root], { env, stdio: 'ignore' });
+  const ended = once(child, 'exit');
+  while (child.exitCode === null && list(temporary).length === 0) await sleep(5);
+  child.kill('SIGTERM');
+  t.deepEqual(await ended, [1, null]);
+  t.deepEqual(list(temporary), []);
+  t.false(fs.existsSync(root));
 });
 
 test('every file of the checkout that belongs to an installation is in it', async t => {

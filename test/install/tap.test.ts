@@ -111,6 +111,22 @@ test(`a tap that somebody has made anew is not undone ${NEEDS}`, async t => {
   t.false(fs.existsSync(path.join(host.root, UNIT)));
 });
 
+test(`an undo that comes after another one changes nothing ${NEEDS}`, async t => {
+  const host = await InstallHost.create(t);
+  await succeed(t, host, '--tap tap0 --bridge br0');
+  const record = path.join(host.root, 'var/lib/curling/install/tap-tap0');
+  const tools = path.join(host.folder, 'tools');
+  fs.mkdirSync(tools);
+  // The other one ends between the first look and the lock.
+  const late = `#!/bin/sh\nrm ${record}\nexec /usr/bin/flock "$@"\n`;
+  fs.writeFileSync(path.join(tools, 'flock'), late, { mode: 0o755 });
+  const link = await host.tool('ip -d link show tap0');
+  const ended = await host.install('--tap tap0 --undo', tools);
+  t.is(ended.status, 4);
+  t.regex(ended.stderr, /CURLING_BUSY: another curling-install has just undone tap0/);
+  t.is(await host.tool('ip -d link show tap0'), link);
+});
+
 test(`a tap that is in use is undone only by force ${NEEDS}`, async t => {
   const host = await InstallHost.create(t);
   // The other end of a veth is up: somebody is on it, who says nothing by itself.
