@@ -22,7 +22,8 @@ test.after.always(() => fs.rmSync(folder, { recursive: true, force: true }));
 /** Runs a script as root of a copy of this machine; what it left behind is at the end of the output. */
 function onCopy(script: string): Promise<Ended> {
   const command = ['sh', OVERLAY, file, 'sh', '-euc', script];
-  return outcome('unshare', ['--mount', '--net', ...command]);
+  const own = ['--mount', '--net', '--pid', '--fork', '--kill-child'];
+  return outcome('unshare', [...own, ...command]);
 }
 
 /** Without what was left behind. */
@@ -48,6 +49,21 @@ const PAGE = `
   const { assetRoutes } = await import('/usr/lib' + '/curling/build/coordinator/page/assets.js');
   const routes = assetRoutes({ warn: console.log });
   console.log('page: ' + Object.keys(routes).join(' '));`;
+
+test.serial(`what a script leaves running ends with its copy of the machine ${NEEDS}`, async t => {
+  const seconds = `300.${process.pid}`;
+  const ended = await onCopy(`sleep ${seconds} >/dev/null 2>&1 & false`);
+  t.is(ended.status, 1);
+  const processes = fs.readdirSync('/proc').filter(name => /^\d+$/.test(name));
+  const lines = processes.map(pid => {
+    try {
+      return fs.readFileSync(`/proc/${pid}/cmdline`, 'utf8');
+    } catch {
+      return ''; // it has just ended
+    }
+  });
+  t.false(lines.includes(`sleep\0${seconds}\0`));
+});
 
 test.serial(`the package is the same when it is made again ${NEEDS}`, async t => {
   const first = fs.readFileSync(file);
