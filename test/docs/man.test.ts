@@ -22,6 +22,27 @@ test('there is a page for every program, for the configuration and for the whole
     t.true(documented.includes(program), `docs/man has no page of ${program}`);
 });
 
+test('curling-install has the same options in its help, its page and docs/install.md', t => {
+  const optionsOf = (text: string, form: RegExp) =>
+    [...text.matchAll(form)].map(match => match[1]!).sort();
+  const help = execFileSync('sh', ['install/curling-install', '--help'], { encoding: 'utf8' });
+  const page = fs.readFileSync('docs/man/curling-install.8', 'utf8');
+  const table = fs.readFileSync('docs/install.md', 'utf8');
+  const helped = optionsOf(help, /^ +(?:-h, )?--([a-z-]+)/gm);
+  t.true(helped.length >= 13);
+  t.deepEqual(optionsOf(page, /^\.It (?:Fl h , )?Fl Fl ([a-z-]+)/gm), helped);
+  const others = ['help', 'version'];
+  t.deepEqual(
+    [...optionsOf(table, /^\| `--([a-z-]+)/gm), ...others].sort(),
+    helped,
+    'those two stand above the table',
+  );
+  const used = help.split('\n\n')[0]!;
+  const synopsis = page.slice(page.indexOf('.Sh SYNOPSIS'), page.indexOf('.Sh DESCRIPTION'));
+  for (const option of ['force', 'print-config', 'destdir', 'undo', 'dry-run'])
+    t.true(used.includes(`--${option}`) && synopsis.includes(`Fl Fl ${option}`), option);
+});
+
 for (const { file, text, fresh } of pages) {
   const name = path.basename(file);
   test(`${name} has the options of docs/operations.md: npm run man`, t => {
