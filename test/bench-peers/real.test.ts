@@ -7,6 +7,7 @@ import { NotRunnable } from '../../bench/scenario.ts';
 import { SERVICE_PORTS } from '../../lab/client/control.ts';
 import { buildImage } from '../../lab/image.ts';
 import { Lab } from '../../lab/lab.ts';
+import { until } from '../coordinator/bench.ts';
 
 const UNFIT = process.getuid?.() === 0 ? undefined : 'needs root, QEMU and namespaces';
 const real = UNFIT ? test.skip : test.serial;
@@ -59,7 +60,12 @@ real('(needs root, qemu) a pair that QEMU refuses says so in its words', async t
   const lab = await Lab.create();
   t.teardown(() => lab.destroy());
   // Somebody else has the port of the primary's comparison.
-  lab.host('a').spawn('socat', ['TCP-LISTEN:9004,reuseaddr,fork', 'EXEC:true']);
+  const host = lab.host('a');
+  const taken = 'require("node:net").createServer().listen(9004, "0.0.0.0")';
+  host.spawn(process.execPath, ['-e', taken]);
+  await until('the port is taken', async () =>
+    (await host.run('ss', ['--listening', '--numeric', '--tcp'])).includes(':9004 '),
+  );
   const error = await t.throwsAsync(ColoPair.start(lab, image), { instanceOf: NotRunnable });
   t.regex(error!.message, /Address already in use|Failed to/);
 });
