@@ -7,6 +7,8 @@ import { run } from '../../common/run.ts';
 import { QemuChild } from '../../coordinator/qemu/child.ts';
 import { untilHolds } from '../../coordinator/qemu/qmp-queries.ts';
 import type { StandbyOptions } from '../../coordinator/qemu/standby.ts';
+import { findKernel } from '../../lab/kernel.ts';
+import { BUSYBOX } from '../../lab/paths.ts';
 
 /** 128 MiB less 8 KiB: QEMU 7.2 under TCG loses dirty pages of RAM whose size is a multiple of 256 KiB. */
 export const GUEST_RAM_BYTES = 134_209_536;
@@ -83,12 +85,10 @@ export class GuestKit {
   }
 
   async #build(): Promise<void> {
-    const kernel = fs.readdirSync('/boot').find(name => /^vmlinuz-.*cloud-amd64$/.test(name));
-    if (!kernel) throw new Error('linux-image-cloud-amd64 is not installed');
-    fs.copyFileSync(`/boot/${kernel}`, this.path('vmlinuz'));
+    fs.copyFileSync(findKernel().path, this.path('vmlinuz'));
     const root = this.path('root');
     for (const name of ['bin', 'dev']) fs.mkdirSync(path.join(root, name), { recursive: true });
-    fs.copyFileSync('/bin/busybox', path.join(root, 'bin/busybox'));
+    fs.copyFileSync(BUSYBOX, path.join(root, 'bin/busybox'));
     fs.writeFileSync(path.join(root, 'init'), INIT, { mode: 0o755 });
     const dirtier = path.join(root, 'bin/dirtier');
     const compile = (args: string[], input: string) =>
