@@ -47,6 +47,8 @@ export class Daemon {
   /** To be called after capabilities are cut: that may begin the program anew. */
   static async open({ program, logLevel, log: members }: DaemonSettings): Promise<Daemon> {
     const log = createLogger(program, logLevel).child(members ?? {});
+    // Before and after `serve` nobody takes them, and they must not end the process.
+    for (const signal of ['SIGHUP', 'SIGUSR2'] as const) process.on(signal, () => {});
     const { notifier, problem } = await Notifier.fromEnvironment();
     if (problem) log.warn(problem);
     return new Daemon(log, notifier);

@@ -41,12 +41,13 @@ export function bashCompletion(commands: Readonly<Record<string, CtlCommand>>): 
   return `# Completion for ${CTL}; made by: ${CTL} completion bash
 _curling_machines() {
   local path
+  # Only what can be a machine's name: compgen would expand the rest.
   for path in /run/curling/*/coordinator.sock; do
-    [ ! -e "$path" ] || printf '%s\\n' "$(basename "$(dirname "$path")")"
-  done
+    [ ! -e "$path" ] || basename "$(dirname "$path")"
+  done | grep -Ex '[A-Za-z0-9._-]+' || :
   for path in /etc/curling/vm/*.toml; do
     [ ! -e "$path" ] || basename "$path" .toml
-  done
+  done | grep -Ex '[A-Za-z0-9._-]+' || :
 }
 _curlingctl() {
   local word=\${COMP_WORDS[COMP_CWORD]} before=\${COMP_WORDS[COMP_CWORD - 1]} command='' at words

@@ -46,13 +46,16 @@ export const TOP: CtlCommand = {
       draw();
       timer = setTimeout(look, EVERY_MS);
     };
-    draw();
-    const looking = look();
-    await Promise.race([ended, looking.then(() => ended)]);
-    isOver = true;
-    clearTimeout(timer);
-    terminal.close();
-    for (const watcher of watchers.values()) watcher.close();
+    try {
+      draw();
+      const looking = look();
+      await Promise.race([ended, looking.then(() => ended)]);
+    } finally {
+      isOver = true;
+      clearTimeout(timer);
+      terminal.close();
+      for (const watcher of watchers.values()) watcher.close();
+    }
     return undefined;
   },
 };

@@ -18,6 +18,8 @@ const CONNECTIONS_MAX = 64;
 const HEADER_BYTES_MAX = 8 << 10;
 const HEADERS_MS_MAX = 5_000;
 const REQUEST_MS_MAX = 10_000;
+/** How often the two are looked at. */
+const CHECK_MS = 1_000;
 const RETRY_MS = 10_000;
 
 /** Answers one GET or HEAD; the path has been matched. */
@@ -53,6 +55,7 @@ export class HttpService {
         maxHeaderSize: HEADER_BYTES_MAX,
         headersTimeout: HEADERS_MS_MAX,
         requestTimeout: REQUEST_MS_MAX,
+        connectionsCheckingInterval: CHECK_MS,
       },
       (request, response) => void this.#answer(request, response),
     );
@@ -95,7 +98,7 @@ export class HttpService {
   }
 
   #listen(): void {
-    if (this.#closed) return;
+    if (this.#closed || this.#server.listening) return;
     this.#server.listen({ host: this.#address.host, port: this.#address.port }, () => {
       const { host } = this.#address;
       this.#log.info({ http: `${host}:${this.port}` }, 'serving HTTP');
