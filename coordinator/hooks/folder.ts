@@ -46,7 +46,14 @@ export function readHookFolder(folder: string): HookFolder {
     if (!stat) return found;
     const fault = stat.isDirectory() ? faultOf(stat, user) : 'is not a folder';
     if (fault) return { hooks: [], skipped: [`${folder} ${fault}`] };
-    for (const name of hookNames(fs.readdirSync(folder))) judge(path.join(folder, name));
+    for (const name of hookNames(fs.readdirSync(folder))) {
+      try {
+        judge(path.join(folder, name));
+      } catch (error) {
+        // A link that leads back to itself, for one: the others are hooks all the same.
+        found.skipped.push(messageOf(error));
+      }
+    }
   } catch (error) {
     found.skipped.push(messageOf(error));
   }

@@ -1,4 +1,4 @@
-import type fs from 'node:fs';
+import fs from 'node:fs';
 import test from 'ava';
 import { hookEnvironment, hookInput } from '../../coordinator/hooks/environment.ts';
 import { faultOf, HOOKS_MAX, hookNames, readHookFolder } from '../../coordinator/hooks/folder.ts';
@@ -36,6 +36,18 @@ test('a folder is read up to its bound, and what is skipped has its reason', t =
   t.is(skipped.length, 2);
   t.regex(skipped[0]!, /132 is one more than 32 hooks/);
   t.regex(readHookFolder(`${bench.hooksFolder}/100`).skipped[0]!, /is not a folder/);
+});
+
+test('a link that leads back to itself hides no hook behind it', t => {
+  const bench = new HookBench(t);
+  for (const name of ['10-a', '30-b']) bench.script(name, '');
+  fs.symlinkSync('20-loop', `${bench.hooksFolder}/20-loop`);
+  const { hooks, skipped } = readHookFolder(bench.hooksFolder);
+  t.deepEqual(
+    hooks.map(hook => hook.slice(-4)),
+    ['10-a', '30-b'],
+  );
+  t.regex(skipped.join(), /20-loop/);
 });
 
 const TIME = '2026-11-23T18:54:01.945Z';
