@@ -10,6 +10,7 @@ import { release } from './release.ts';
 import { ROUND_TRIP } from './round-trip.ts';
 import { SLOWDOWN } from './slowdown.ts';
 import { THROUGHPUT } from './throughput.ts';
+import { WIRE } from './wire.ts';
 
 export const SCENARIOS: readonly Scenario[] = [
   datapath,
@@ -17,6 +18,7 @@ export const SCENARIOS: readonly Scenario[] = [
   epoch,
   CHECKPOINT,
   ROUND_TRIP,
+  WIRE,
   THROUGHPUT,
   SLOWDOWN,
   FAILOVER,
