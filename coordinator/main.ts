@@ -199,6 +199,7 @@ function controlServer(started: Promise<Parts>, { config, witness, hooks }: Mean
       unprotect: async args => (await own(args)).want(false),
       failover: async args => (await own(args)).failover(),
       drill: async args => (await own(args)).backup.drill(),
+      checkpoint: async args => (await own(args)).primary.checkpoint(args),
     },
   });
 }

@@ -4,15 +4,17 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Clock } from '../common/clock.ts';
-import { asCurlingError, type CurlingError, messageOf } from '../common/errors.ts';
+import { asCurlingError, CurlingError, messageOf } from '../common/errors.ts';
 import { LimitedLog } from '../common/limited-log.ts';
 import type { Logger } from '../common/log.ts';
 import type { TcpAddress } from '../common/options.ts';
 import type { QmpClient } from '../common/qmp/client.ts';
+import type { JsonObject } from '../common/qmp/messages.ts';
 import type { StopAt } from '../common/test-stop.ts';
 import type { HostEvent } from './arbitration/host-events.ts';
 import type { HostState } from './arbitration/host-state.ts';
 import type { Owner } from './arbitration/register.ts';
+import { type CheckpointDone, hintTimeout } from './checkpoint-hints.ts';
 import type { CoordinatorConfig } from './config.ts';
 import type { OutputGate } from './output-gate.ts';
 import { Protection } from './protection.ts';
@@ -153,6 +155,21 @@ export class Primary {
   /** The pair stands. */
   activate(): void {
     this.#protection?.activate();
+  }
+
+  /**
+   * Takes a checkpoint as soon as the pause budget allows. Returns when it is committed at the backup.
+   * @param args Of the command: `timeoutMs`.
+   * @throws CurlingError CURLING_STATE in any state but PROT; as hintTimeout and Protection.checkpoint
+   */
+  async checkpoint(args: JsonObject): Promise<CheckpointDone> {
+    const timeoutMs = hintTimeout(args);
+    const { name, peer } = this.#modules.state();
+    const protection = this.#protection;
+    if (name === 'PROT' && protection?.phase === 'active') return protection.checkpoint(timeoutMs);
+    const where = name === 'BACK' && peer ? `; ask ${peer.host}, which runs it` : '';
+    const text = `a checkpoint needs a protected guest, in state PROT; this host is in ${name}${where}`;
+    throw new CurlingError('CURLING_STATE', text);
   }
 
   /** Tells the backup that it may take over. */

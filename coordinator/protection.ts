@@ -21,6 +21,7 @@ import type { StopAt, StopPoint } from '../common/test-stop.ts';
 import type { GuestLayout } from './checkpoint/layout.ts';
 import type { PageChunk } from './checkpoint/page-chunk.ts';
 import { Staging } from './checkpoint/staging.ts';
+import { type CheckpointDone, CheckpointHints } from './checkpoint-hints.ts';
 import { Meter } from './meter.ts';
 import type { OutputGate } from './output-gate.ts';
 import { ColoSession } from './qemu/colo-session.ts';
@@ -117,8 +118,9 @@ export class Protection {
   #ending: Promise<void> | undefined;
   /** Chunks that are staged and not sent. */
   readonly #waitingChunks: PageChunk[] = [];
-  /** When the checkpoints in flight were staged, oldest first. */
-  readonly #stagedAtMs: { epoch: number; atMs: number }[] = [];
+  /** The checkpoints in flight: when they began and were staged, oldest first. */
+  readonly #inFlight: { epoch: number; beganAtMs: number; stagedAtMs: number }[] = [];
+  readonly #hints = new CheckpointHints();
 
   constructor(options: ProtectionOptions, modules: ProtectionModules) {
     this.#modules = modules;
@@ -155,7 +157,7 @@ export class Protection {
   }
 
   get inFlight(): number {
-    return this.#stagedAtMs.length;
+    return this.#inFlight.length;
   }
 
   /** What happened since the start; nothing any more once it has ended and the telemetry has it. */
@@ -164,7 +166,7 @@ export class Protection {
     const { waits, overflows } = this.#staging.counters;
     const { windowClosed } = this.figures;
     const own = { guestWaits: waits, stagingOverflows: overflows, windowClosed };
-    return { ...NO_WORK, ...this.#schedule?.counters, ...own };
+    return { ...NO_WORK, ...this.#schedule?.counters, ...this.#hints.counters, ...own };
   }
 
   /**
@@ -209,6 +211,19 @@ export class Protection {
     this.#consider();
   }
 
+  /**
+   * Somebody wants a checkpoint now. Returns when one that has not begun yet is committed at the backup.
+   * @param timeoutMs How long that may take.
+   * @throws CurlingError as CheckpointHints.wait
+   */
+  checkpoint(timeoutMs: number): Promise<CheckpointDone> {
+    assert(this.#phase === 'active', 'checkpoints are taken while the pair stands');
+    const done = this.#hints.wait(this.#taken + 1, this.#modules.clock.now(), timeoutMs);
+    this.#schedule?.hint();
+    this.#consider();
+    return done;
+  }
+
   /** Another checkpoint may be in flight. */
   windowOpen(): void {
     this.#windowClosed = false;
@@ -219,10 +234,12 @@ export class Protection {
   /** The peer has committed everything up to `epoch`. */
   committed(epoch: number): void {
     const now = this.#modules.clock.now();
-    while (this.#stagedAtMs.length > 0 && this.#stagedAtMs[0]!.epoch <= epoch) {
-      const commitMs = now - this.#stagedAtMs.shift()!.atMs;
+    while (this.#inFlight.length > 0 && this.#inFlight[0]!.epoch <= epoch) {
+      const done = this.#inFlight.shift()!;
+      const commitMs = now - done.stagedAtMs;
       this.figures.commit.recordMs(commitMs);
       this.#modules.telemetry.committed(commitMs);
+      this.#hints.committed({ ...done, commitMs });
     }
   }
 
@@ -238,6 +255,7 @@ export class Protection {
   }
 
   async #end(): Promise<void> {
+    this.#hints.end();
     this.#modules.telemetry.ended(this.work);
     this.#phase = 'ended';
     clearTimeout(this.#timer);
@@ -355,7 +373,7 @@ export class Protection {
     this.figures.bytes.record(bytes);
     this.figures.bytesTotal += bytes;
     this.figures.guestWaits = this.#staging.counters.waits;
-    this.#stagedAtMs.push({ epoch: this.#taken, atMs: now });
+    this.#inFlight.push({ epoch: this.#taken, beganAtMs: this.#replyAtMs, stagedAtMs: now });
     telemetry.staged(pauseMs, bytes, this.#stagedPages - this.#pagesBefore, this.inFlight);
     if (sabotage === 'seal-after-loaded') return this.#sealLate(device, this.#taken);
     if (sabotage === 'release-before-ack') gate.release(this.#taken);

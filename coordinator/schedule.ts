@@ -6,6 +6,10 @@
  * and at the latest `intervalMaxMs` after the guest last ran on. Mode `fixed`: every `intervalMs`,
  * whatever it costs the guest.
  *
+ * A hint is somebody's wish for a checkpoint now, in either mode. It starts one as waiting output
+ * does, within the pause budget: any number of hints that wait share the next checkpoint, and however
+ * fast they come, the guest loses no more work than it may.
+ *
  * The budget is a bucket of milliseconds of work that the guest may lose by being stopped: a pause
  * costs its length times the share of its time in which the guest works, though never less than two
  * fifths of its length. An idle guest loses nothing but promptness, and may be stopped more often.
@@ -48,7 +52,7 @@ export interface ScheduleOptions {
 }
 
 /** Why a checkpoint starts. */
-export type StartReason = 'output' | 'deadline' | 'interval';
+export type StartReason = 'output' | 'deadline' | 'interval' | 'hint';
 
 /**
  * Why none starts: QEMU did not ask yet; it is under way; too many are in flight; too much pause;
@@ -78,6 +82,7 @@ export class CheckpointSchedule {
     output: 0,
     deadline: 0,
     interval: 0,
+    hint: 0,
     outputWaitedForRequest: 0,
     outputWaitedForInFlight: 0,
     outputWaitedForBudget: 0,
@@ -99,6 +104,7 @@ export class CheckpointSchedule {
   #inFlightFull = false;
   #pendingEpoch = -1;
   #sealedEpoch = -1;
+  #hinted = false;
   #lastStartAt: number;
   #lastRunAt: number;
   #waited: WaitReason | undefined;
@@ -148,6 +154,11 @@ export class CheckpointSchedule {
     this.#sealedEpoch = Math.max(this.#sealedEpoch, epoch);
   }
 
+  /** Somebody wants a checkpoint that has not started yet. */
+  hint(): void {
+    this.#hinted = true;
+  }
+
   /** Whether as many checkpoints are in flight to the backup as may be. */
   inFlight(full: boolean): void {
     this.#inFlightFull = full;
@@ -187,6 +198,7 @@ export class CheckpointSchedule {
       this.counters[decision.reason]++;
       this.#started = true;
       this.#requested = false;
+      this.#hinted = false;
       this.#lastStartAt = now;
       this.#waited = undefined;
     } else this.#countWait(decision.reason);
@@ -201,8 +213,10 @@ export class CheckpointSchedule {
     const blocked = this.#blocked();
     if (blocked) return blocked;
     const dueAt = this.#lastStartAt + this.#intervalMs;
-    if (now < dueAt) return { takeNow: false, reason: 'idle', nextAskAt: dueAt };
-    return { takeNow: true, reason: 'interval', nextAskAt: Number.POSITIVE_INFINITY };
+    if (now >= dueAt)
+      return { takeNow: true, reason: 'interval', nextAskAt: Number.POSITIVE_INFINITY };
+    if (!this.#hinted) return { takeNow: false, reason: 'idle', nextAskAt: dueAt };
+    return this.#withinBudget(now, 'hint', dueAt);
   }
 
   #output(now: number): Decision {
@@ -211,15 +225,21 @@ export class CheckpointSchedule {
     const deadlineAt = this.#lastRunAt + this.#intervalMaxMs;
     if (now >= deadlineAt)
       return { takeNow: true, reason: 'deadline', nextAskAt: Number.POSITIVE_INFINITY };
-    if (!this.#outputWaits) return { takeNow: false, reason: 'idle', nextAskAt: deadlineAt };
+    if (this.#outputWaits) return this.#withinBudget(now, 'output', deadlineAt);
+    if (this.#hinted) return this.#withinBudget(now, 'hint', deadlineAt);
+    return { takeNow: false, reason: 'idle', nextAskAt: deadlineAt };
+  }
+
+  /** Starts a checkpoint when the budget has what it is expected to cost, and waits for that until `latestAt`. */
+  #withinBudget(now: number, reason: StartReason, latestAt: number): Decision {
     this.#flow(now);
     const costMs = this.predictedPauseMs * this.#costShare;
     const lackMs = Math.min(costMs, this.#capacityMs) - this.#balanceMs;
     if (lackMs > EPSILON_MS) {
-      const nextAskAt = Math.min(deadlineAt, now + lackMs / this.#flowShare);
+      const nextAskAt = Math.min(latestAt, now + lackMs / this.#flowShare);
       return { takeNow: false, reason: 'budget', nextAskAt };
     }
-    return { takeNow: true, reason: 'output', nextAskAt: Number.POSITIVE_INFINITY };
+    return { takeNow: true, reason, nextAskAt: Number.POSITIVE_INFINITY };
   }
 
   #blocked(): Decision | undefined {

@@ -10,14 +10,20 @@ import { History } from './history.ts';
 import { EVENTS } from './notices.ts';
 import { FAILOVER_CAUSES, type FailoverCause } from './suspicion.ts';
 
-/** What a protection counts itself: schedule.ts, and its staging pool. */
+/** What a protection counts itself: schedule.ts, checkpoint-hints.ts, and its staging pool. */
 export interface WorkCounters {
   output: number;
   deadline: number;
   interval: number;
+  hint: number;
   outputWaitedForRequest: number;
   outputWaitedForInFlight: number;
   outputWaitedForBudget: number;
+  /** Commands for a checkpoint, by what came of them. */
+  hintsCommitted: number;
+  hintsTimedOut: number;
+  hintsEnded: number;
+  hintsRefused: number;
   /** Times that a stopped guest waited for a staging chunk. */
   guestWaits: number;
   /** Staging chunks that were made above the bound. */
@@ -27,8 +33,9 @@ export interface WorkCounters {
 }
 
 export const NO_WORK: Readonly<WorkCounters> = {
-  ...{ output: 0, deadline: 0, interval: 0 },
+  ...{ output: 0, deadline: 0, interval: 0, hint: 0 },
   ...{ outputWaitedForRequest: 0, outputWaitedForInFlight: 0, outputWaitedForBudget: 0 },
+  ...{ hintsCommitted: 0, hintsTimedOut: 0, hintsEnded: 0, hintsRefused: 0 },
   ...{ guestWaits: 0, stagingOverflows: 0, windowClosed: 0 },
 };
 

@@ -75,13 +75,14 @@ const WAITS: Family<CoordinatorSource>[] = [
   {
     name: 'curling_checkpoint_starts_total',
     type: 'counter',
-    help: 'Checkpoints that were started, by reason: output (waited), deadline (the longest interval was over), interval (a fixed one was).',
+    help: 'Checkpoints that were started, by reason: output (waited), deadline (the longest interval was over), interval (a fixed one was), hint (a command wanted it).',
     read: source => {
-      const { output, deadline, interval } = work(source);
+      const { output, deadline, interval, hint } = work(source);
       return [
         [{ reason: 'output' }, output],
         [{ reason: 'deadline' }, deadline],
         [{ reason: 'interval' }, interval],
+        [{ reason: 'hint' }, hint],
       ];
     },
   },
@@ -95,6 +96,20 @@ const WAITS: Family<CoordinatorSource>[] = [
         [{ reason: 'request' }, counted.outputWaitedForRequest],
         [{ reason: 'in_flight' }, counted.outputWaitedForInFlight],
         [{ reason: 'budget' }, counted.outputWaitedForBudget],
+      ];
+    },
+  },
+  {
+    name: 'curling_checkpoint_hints_total',
+    type: 'counter',
+    help: 'Commands for a checkpoint, by what came of them: committed, timeout, ended (the protection was over first), refused (too many waited).',
+    read: source => {
+      const counted = work(source);
+      return [
+        [{ reason: 'committed' }, counted.hintsCommitted],
+        [{ reason: 'timeout' }, counted.hintsTimedOut],
+        [{ reason: 'ended' }, counted.hintsEnded],
+        [{ reason: 'refused' }, counted.hintsRefused],
       ];
     },
   },

@@ -114,6 +114,55 @@ test('mode fixed starts by the clock, whatever waits', t => {
   t.is(schedule.decide(40).reason, 'interval');
 });
 
+test('a hint starts a checkpoint without output, once, and only one that has not begun', t => {
+  const schedule = new CheckpointSchedule(0);
+  schedule.requested();
+  schedule.hint();
+  schedule.hint();
+  t.is(schedule.decide(5).reason, 'hint');
+  schedule.stopped(5);
+  schedule.hint();
+  schedule.sealed(1);
+  schedule.resumed(6);
+  schedule.requested();
+  t.is(schedule.decide(7).reason, 'hint', 'the one that had begun did not answer the third');
+  take(schedule, 7, 1, 2);
+  t.is(schedule.decide(9).reason, 'idle');
+  t.is(schedule.counters.hint, 2);
+});
+
+test('a checkpoint for another reason serves a hint too', t => {
+  const schedule = new CheckpointSchedule(0);
+  schedule.requested();
+  schedule.hint();
+  schedule.outputPending(1);
+  t.is(schedule.decide(1).reason, 'output');
+  take(schedule, 1, 1, 1);
+  t.is(schedule.decide(3).reason, 'idle');
+  t.is(schedule.counters.hint, 0);
+});
+
+test('in either mode a hint waits for the budget, and no longer than for the next checkpoint', t => {
+  const interval = { mode: 'fixed', intervalMs: 200 } as const;
+  for (const options of [{}, interval]) {
+    const schedule = new CheckpointSchedule(0, options);
+    schedule.requested();
+    schedule.hint();
+    t.is(schedule.decide(0).reason, 'hint');
+    take(schedule, 0, 60, 1);
+    schedule.hint();
+    const waiting = schedule.decide(60);
+    t.is(waiting.reason, 'budget');
+    const last = options === interval ? 200 : 1_060;
+    t.true(waiting.nextAskAt > 60 && waiting.nextAskAt <= last);
+    t.true(schedule.decide(waiting.nextAskAt).takeNow);
+  }
+  const slow = new CheckpointSchedule(0, { mode: 'fixed', intervalMs: 60_000 });
+  slow.requested();
+  slow.hint();
+  t.is(slow.decide(1).reason, 'hint', 'not a minute later');
+});
+
 test('options and calls that make no sense are refused', t => {
   t.throws(() => new CheckpointSchedule(0, { pauseShareMax: 0 }));
   t.throws(() => new CheckpointSchedule(0, { intervalMaxMs: 100, windowMs: 500 }));
@@ -198,6 +247,56 @@ test('a steady load gets most of its budget', t => {
   const share = (pauses.length * 3) / elapsed;
   t.true(share > 0.17 && share <= 0.2, `${share}`);
 });
+
+/**
+ * Ten seconds of a guest that says something, or is asked for a checkpoint, `perSecond` times a second. It is asked again
+ * 0.3 ms after it runs on, as by QEMU, and works all the time. The times at which checkpoints began.
+ */
+function flood(perSecond: number, pauseMs: number, kind: 'output' | 'hint'): number[] {
+  const schedule = new CheckpointSchedule(0);
+  const beganAt: number[] = [];
+  const everyMs = 1_000 / perSecond;
+  const endMs = 10_000;
+  let saidUntil = 0;
+  const say = (now: number) => {
+    // All that came since the last look is one word: the proxy tells the first frame of an epoch.
+    const came = Math.floor(now / everyMs) > Math.floor(saidUntil / everyMs);
+    saidUntil = now;
+    if (!came) return;
+    if (kind === 'output') schedule.outputPending(beganAt.length);
+    else schedule.hint();
+  };
+  schedule.requested();
+  for (let now = 0; now < endMs; ) {
+    say(now);
+    const { takeNow, nextAskAt } = schedule.decide(now);
+    if (takeNow) {
+      take(schedule, now, pauseMs, beganAt.length);
+      beganAt.push(now);
+      saidUntil = now + pauseMs; // a stopped guest says nothing
+      now += pauseMs + 0.3;
+    } else now = Math.min(nextAskAt, Math.floor(now / everyMs + 1) * everyMs + 1e-6);
+  }
+  return beganAt;
+}
+
+for (const kind of ['output', 'hint'] as const) {
+  test(`a flood of ${kind} is no flood of checkpoints: the budget bounds them, at any rate`, t => {
+    for (const pauseMs of [0.5, 2, 8]) {
+      const counts = [1_000, 10_000, 100_000].map(rate => flood(rate, pauseMs, kind));
+      for (const beganAt of counts) {
+        // A second's budget is 200 ms; two of its windows may each overrun by one pause.
+        const inSecond = (from: number) =>
+          beganAt.filter(at => at >= from && at < from + 1_000).length;
+        const most = Math.max(...beganAt.map(inSecond));
+        t.true(most <= 200 / pauseMs + 2, `${most} in a second, of ${pauseMs} ms`);
+        t.true(beganAt.length > (0.15 * 10_000) / pauseMs, 'and the budget is used');
+      }
+      const [slow, , fast] = counts;
+      t.true(fast!.length <= slow!.length * 1.1, 'a hundred times the output is no more of them');
+    }
+  });
+}
 
 test('output never waits while there is budget', t => {
   const load = fc.array(fc.double({ min: 0.1, max: 5, noNaN: true }), { maxLength: 60 });
