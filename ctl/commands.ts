@@ -1,5 +1,6 @@
 /** All commands of curlingctl, by name, in the order of --help. */
 import { CHECK } from './check.ts';
+import { CHECKPOINT } from './checkpoint.ts';
 import type { CtlCommand } from './command.ts';
 import { completionCommand } from './completion.ts';
 import { DRILL } from './drill.ts';
@@ -19,6 +20,7 @@ export const COMMANDS: Readonly<Record<string, CtlCommand>> = {
   protect: PROTECT,
   unprotect: UNPROTECT,
   failover: FAILOVER,
+  checkpoint: CHECKPOINT,
   drill: DRILL,
   keygen: KEYGEN,
   completion: completionCommand(() => COMMANDS),

@@ -4,7 +4,10 @@ import { headline } from '../coordinator/headline.ts';
 import { socketsIn, usageError } from './command.ts';
 import { type Answer, askAll, connect, coordinatorSockets } from './sockets.ts';
 
-/** The coordinator would answer much sooner, to `drill` too; what it does else the operator sees by its events. */
+/**
+ * What an answer may take beyond the time that the command itself says. The coordinator would answer much sooner, to
+ * `drill` too; what it does else the operator sees by its events.
+ */
 const TELL_TIMEOUT_MS = 30_000;
 
 /**
@@ -26,13 +29,19 @@ export async function targetOf(line: CommandLine): Promise<Answer> {
 }
 
 /**
- * Sends a command that has the machine's name as its only argument, and returns what the coordinator answers.
+ * Sends a command with the machine's name, and returns what the coordinator answers.
+ * @param more Further arguments; `timeoutMs` is waited for too.
  * @throws CurlingError what it answers instead
  */
-export async function tell({ socket, status }: Answer, command: string): Promise<unknown> {
+export async function tell(
+  { socket, status }: Answer,
+  command: string,
+  more: { timeoutMs?: number } = {},
+): Promise<unknown> {
   const client = await connect(socket);
   try {
-    return await client.execute(command, { vm: status!.vm }, { timeoutMs: TELL_TIMEOUT_MS });
+    const timeoutMs = TELL_TIMEOUT_MS + (more.timeoutMs ?? 0);
+    return await client.execute(command, { vm: status!.vm, ...more }, { timeoutMs });
   } finally {
     client.close();
   }

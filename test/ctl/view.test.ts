@@ -3,6 +3,7 @@ import { CurlingError } from '../../common/errors.ts';
 import { bytesText } from '../../common/quantities.ts';
 import { headline } from '../../coordinator/headline.ts';
 import type { CoordinatorStatus, DrillRecord } from '../../coordinator/status.ts';
+import { checkpointText } from '../../ctl/checkpoint.ts';
 import { painted, plain } from '../../ctl/color.ts';
 import { drillText } from '../../ctl/drill.ts';
 import type { Answer } from '../../ctl/sockets.ts';
@@ -44,6 +45,13 @@ test('the last drill is told, and one without an answer is no failure', t => {
     drillText(status({ host: 'kvm2' }), done),
     /^web: checkpoint 7 loads on kvm2.*9\.0 ms.*4\.0 ms/s,
   );
+});
+
+test('a checkpoint that was asked for is told with where it is', t => {
+  const done = { epoch: 18231, waitMs: 0.12, pauseMs: 2.04, commitMs: 0.9 };
+  const where = 'checkpoint 18231 is committed on kvm2';
+  const times = 'waited 0.1 ms, pause 2.0 ms, committed 0.9 ms later';
+  t.is(checkpointText(status({ peer: 'kvm2' }), done), `web: ${where} (${times})`);
 });
 
 test('the worst machine comes first, a coordinator that does not answer before all', t => {
