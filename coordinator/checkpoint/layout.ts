@@ -20,10 +20,12 @@ export interface RamSection {
 
 /** All that a resume needs besides pages and device state. Constant during one protection. */
 export interface GuestLayout {
-  /** The machine's name in the configuration section, e.g. pc-i440fx-7.2. */
+  /** The machine's name in the configuration section, e.g. pc-i440fx-7.2; empty in the old form. */
   machine: string;
   /** Subsections of the configuration section as they came, without `configuration/capabilities`. */
   subsections: Buffer;
+  /** Streams have neither a configuration section nor footers: machine types before 2.4. */
+  oldForm?: boolean;
   ram: RamSection;
   blocks: RamBlock[];
   /** Index of the block that the backup keeps in the shadow file: the guest's main memory. */

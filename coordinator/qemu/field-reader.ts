@@ -80,6 +80,12 @@ export class FieldReader {
     return count;
   }
 
+  /** Takes back the last `bytes` bytes that were moved or skipped; they are of the current chunk. */
+  giveBack(bytes: number): void {
+    assert(this.#heldBytes === 0 && bytes >= 0 && bytes <= this.#next, 'not of this chunk');
+    this.#next -= bytes;
+  }
+
   /** The bytes of the chunk that are not used yet. */
   get left(): number {
     return this.#chunk.length - this.#next;

@@ -12,6 +12,8 @@
  */
 import assert from 'node:assert/strict';
 import { type GuestLayout, PAGE_BYTES } from '../checkpoint/layout.ts';
+import { bytesOf, u32, u64 } from './bytes.ts';
+import { encodeName, encodeRamStart } from './ram-section.ts';
 import {
   CAPABILITIES_SUBSECTION,
   FILE_MAGIC,
@@ -19,7 +21,6 @@ import {
   IGNORE_SHARED,
   PART,
   RAM_FLAG,
-  RAM_SECTION_NAME,
 } from './stream-format.ts';
 
 const ZERO_PAGE = Buffer.alloc(PAGE_BYTES);
@@ -61,28 +62,18 @@ function configuration(layout: GuestLayout): Buffer {
     u32(layout.machine.length),
     layout.machine,
     PART.subsection,
-    name(CAPABILITIES_SUBSECTION),
+    encodeName(CAPABILITIES_SUBSECTION),
     u32(1),
     u32(1),
-    name(IGNORE_SHARED),
+    encodeName(IGNORE_SHARED),
     layout.subsections,
   );
 }
 
-function ramStart({ ram, blocks }: GuestLayout): Buffer {
-  const totalBytes = blocks.reduce((sum, block) => sum + block.bytes, 0);
-  return bytesOf(
-    PART.sectionStart,
-    u32(ram.sectionId),
-    name(RAM_SECTION_NAME),
-    u32(ram.instanceId),
-    u32(ram.version),
-    u64(totalBytes + RAM_FLAG.memSize),
-    ...blocks.map(block => bytesOf(name(block.name), u64(block.bytes), u64(0))),
-    u64(RAM_FLAG.endOfSection),
-    PART.footer,
-    u32(ram.sectionId),
-  );
+function ramStart(layout: GuestLayout): Buffer {
+  const { sectionId } = layout.ram;
+  const end = bytesOf(u64(RAM_FLAG.endOfSection), PART.footer, u32(sectionId));
+  return bytesOf(encodeRamStart(layout, true), end);
 }
 
 /**
@@ -105,7 +96,7 @@ function blockPages({ layout, blocks }: ResumeState, index: number): Buffer {
     if (!zero) dataPages++;
   }
   const fillPages = pages.length - dataPages;
-  const blockName = name(block.name);
+  const blockName = encodeName(block.name);
   const headBytes = 8 * pages.length + blockName.length;
   const bytes = Buffer.allocUnsafe(headBytes + dataPages * PAGE_BYTES + fillPages);
   let end = 0;
@@ -123,33 +114,4 @@ function blockPages({ layout, blocks }: ResumeState, index: number): Buffer {
 
 function isZero(content: Buffer, at: number): boolean {
   return content.compare(ZERO_PAGE, 0, PAGE_BYTES, at, at + PAGE_BYTES) === 0;
-}
-
-/** A number is one byte, a string its characters. */
-type Piece = number | string | Buffer;
-
-function bytesOf(...pieces: Piece[]): Buffer {
-  return Buffer.concat(
-    pieces.map(piece => {
-      if (typeof piece === 'number') return Buffer.from([piece]);
-      return typeof piece === 'string' ? Buffer.from(piece, 'latin1') : piece;
-    }),
-  );
-}
-
-function name(text: string): Buffer {
-  assert(text.length > 0 && text.length <= 255, 'a name has 1 to 255 characters');
-  return bytesOf(text.length, text);
-}
-
-function u32(value: number): Buffer {
-  const bytes = Buffer.alloc(4);
-  bytes.writeUInt32BE(value);
-  return bytes;
-}
-
-function u64(value: number): Buffer {
-  const bytes = Buffer.alloc(8);
-  bytes.writeBigUInt64BE(BigInt(value));
-  return bytes;
 }

@@ -18,18 +18,16 @@
  *   command      u8 0x08, u16 command, u16 length, data
  *
  * Seen in QEMU 7.2 and 10.0; after migration/savevm.c, migration/ram.c and migration/colo.c of QEMU.
- *
- * The stream's grammar is one generator, which yields what it wants next: a number is a field of that size, an object
- * takes bulk data until it is satisfied.
  */
 import type { GuestLayout, RamBlock, RamSection } from '../checkpoint/layout.ts';
 import { type BlockListLimits, readBlockList } from './block-list.ts';
-import { type Configuration, readMachine, readName, readSubsection } from './configuration.ts';
+import { type Configuration, readMachine, readSubsection } from './configuration.ts';
 import { DeviceTail, type TailLimits } from './device-tail.ts';
 import { FieldReader } from './field-reader.ts';
 import { GrowingBuffer } from './growing-buffer.ts';
 import type { PageSink } from './page-sink.ts';
 import { RamPages } from './ram-pages.ts';
+import { mainBlockOf, readRamStart } from './ram-section.ts';
 import {
   COLO,
   FILE_MAGIC,
@@ -37,9 +35,9 @@ import {
   hex,
   IGNORE_SHARED,
   PART,
-  RAM_SECTION_NAME,
   streamError,
 } from './stream-format.ts';
+import { type Steps, StreamSteps } from './stream-steps.ts';
 
 /** What the decoder tells, from within `push`, in the stream's order. */
 export interface StreamEvents {
@@ -66,17 +64,8 @@ const DEFAULT_LIMITS = {
   blocksMax: 64,
   ramBytesMax: 2 ** 42,
 };
-/** The only version of the `ram` section since QEMU 0.14. */
-const RAM_SECTION_VERSION = 4;
 /** Device state is rarely larger than this; a larger one costs copies while it comes. */
 const DEVICE_FIRST_BYTES = 1 << 20;
-
-/** Takes bulk data from the reader; true when it has all it wants. */
-interface Bulk {
-  consume(reader: FieldReader): boolean;
-}
-type Want = number | Bulk;
-type Steps<Result> = Generator<Want, Result, void>;
 
 export class StreamDecoder {
   readonly #sink: PageSink;
@@ -84,9 +73,7 @@ export class StreamDecoder {
   readonly #limits: typeof DEFAULT_LIMITS;
   readonly #mainBlockName: string | undefined;
   readonly #reader = new FieldReader();
-  readonly #steps: Steps<never>;
-  #want: Want;
-  #failed: unknown;
+  readonly #steps: StreamSteps;
 
   constructor(sink: PageSink, events: StreamEvents, options: StreamDecoderOptions = {}) {
     const { mainBlockName, ...limits } = options;
@@ -94,8 +81,7 @@ export class StreamDecoder {
     this.#events = events;
     this.#limits = { ...DEFAULT_LIMITS, ...limits };
     this.#mainBlockName = mainBlockName;
-    this.#steps = this.#stream();
-    this.#want = this.#steps.next().value;
+    this.#steps = new StreamSteps(this.#reader, this.#stream());
   }
 
   /**
@@ -103,18 +89,7 @@ export class StreamDecoder {
    * @throws CurlingError CURLING_QEMU_STREAM for bytes that are not what they must be; from then on, every call does.
    */
   push(chunk: Buffer): void {
-    if (this.#failed) throw this.#failed;
-    try {
-      this.#reader.feed(chunk);
-      while (this.#satisfied(this.#want)) this.#want = this.#steps.next().value;
-    } catch (error) {
-      this.#failed = error;
-      throw error;
-    }
-  }
-
-  #satisfied(want: Want): boolean {
-    return typeof want === 'number' ? this.#reader.take(want) : want.consume(this.#reader);
+    this.#steps.push(chunk);
   }
 
   *#stream(): Steps<never> {
@@ -144,28 +119,13 @@ export class StreamDecoder {
     for (; part === PART.subsection; part = yield* this.#part())
       yield* readSubsection(reader, configuration);
     this.#expect('a section START', PART.sectionStart, part);
-    const ram = yield* this.#sectionStart();
+    const ram = yield* readRamStart(reader);
     const blocks = yield* this.#blocks(configuration);
     this.#events.layout(this.#layout(configuration, ram, blocks));
     const pages = new RamPages(this.#sink, blocks);
     yield pages;
     yield* this.#footer(ram);
     return { ram, pages };
-  }
-
-  *#sectionStart(): Steps<RamSection> {
-    const reader = this.#reader;
-    yield 4;
-    const sectionId = reader.u32();
-    const name = yield* readName(reader);
-    // Other iterable sections (block migration, dirty bitmaps, VFIO) cannot be taken apart without knowing them.
-    if (name !== RAM_SECTION_NAME)
-      throw streamError('the section ram', JSON.stringify(name), reader.position);
-    yield 8;
-    const instanceId = reader.u32();
-    const version = reader.u32();
-    this.#expect("ram's version", RAM_SECTION_VERSION, version);
-    return { sectionId, instanceId, version };
   }
 
   *#blocks(configuration: Configuration): Steps<RamBlock[]> {
@@ -226,19 +186,12 @@ export class StreamDecoder {
 
   #layout(configuration: Configuration, ram: RamSection, blocks: RamBlock[]): GuestLayout {
     const { machine, subsections } = configuration;
-    const name = this.#mainBlockName;
-    const mainBlock = name === undefined ? largest(blocks) : blocks.findIndex(b => b.name === name);
-    if (mainBlock >= 0) return { machine, subsections, ram, blocks, mainBlock };
-    const names = blocks.map(block => block.name).join(', ');
-    throw streamError(`a RAM block ${name}`, names, this.#reader.position);
+    const mainBlock = mainBlockOf(blocks, this.#mainBlockName, this.#reader);
+    return { machine, subsections, ram, blocks, mainBlock };
   }
 
   #expect(what: string, expected: number, got: number): void {
     if (got === expected) return;
     throw streamError(`${what} (${hex(expected)})`, hex(got), this.#reader.position);
   }
-}
-
-function largest(blocks: readonly RamBlock[]): number {
-  return blocks.reduce((best, block, i) => (block.bytes > blocks[best]!.bytes ? i : best), 0);
 }

@@ -1,5 +1,6 @@
 /** A decoder whose events and pages are written down. */
 import { PAGE_BYTES } from '../../coordinator/checkpoint/layout.ts';
+import type { PageSink } from '../../coordinator/qemu/page-sink.ts';
 import { StreamDecoder, type StreamDecoderOptions } from '../../coordinator/qemu/stream-decoder.ts';
 import { dataLine, fillLine, type Trace } from './naive-stream.ts';
 
@@ -10,21 +11,7 @@ export interface Recording {
 
 export function recording(options: StreamDecoderOptions = {}): Recording {
   const trace: Trace = [];
-  const page = Buffer.alloc(PAGE_BYTES);
-  let current: [block: number, page: number] = [0, 0];
-  const sink = {
-    target: { buffer: page, offset: 0 },
-    dataPage(block: number, number: number) {
-      current = [block, number];
-      page.fill(0xee);
-    },
-    pageDone() {
-      trace.push(dataLine(...current, page));
-    },
-    fillPage(block: number, number: number, fill: number) {
-      trace.push(fillLine(block, number, fill));
-    },
-  };
+  const sink = recordingSink(trace);
   const decoder = new StreamDecoder(
     sink,
     {
@@ -44,8 +31,27 @@ export function recording(options: StreamDecoderOptions = {}): Recording {
   return { decoder, trace };
 }
 
+/** Writes each page to the trace. */
+export function recordingSink(trace: Trace): PageSink {
+  const page = Buffer.alloc(PAGE_BYTES);
+  let current: [block: number, page: number] = [0, 0];
+  return {
+    target: { buffer: page, offset: 0 },
+    dataPage(block: number, number: number) {
+      current = [block, number];
+      page.fill(0xee);
+    },
+    pageDone() {
+      trace.push(dataLine(...current, page));
+    },
+    fillPage(block: number, number: number, fill: number) {
+      trace.push(fillLine(block, number, fill));
+    },
+  };
+}
+
 /** Feeds pieces of at most `size` bytes. A buffer is used again as soon as the decoder has seen it. */
-export function feed(decoder: StreamDecoder, bytes: Buffer, size: number): void {
+export function feed(decoder: Pick<StreamDecoder, 'push'>, bytes: Buffer, size: number): void {
   const chunk = Buffer.alloc(Math.min(size, bytes.length));
   for (let at = 0; at < bytes.length; at += size) {
     const count = bytes.copy(chunk, 0, at, at + size);

@@ -1,5 +1,6 @@
 /** All that is fuzzed. */
 import type { Target } from '../target.ts';
+import { CURLING } from './curling.ts';
 import { GUEST_ANSWERS } from './guest.ts';
 import { MIGRATION } from './migration.ts';
 import { FRAMES } from './replication.ts';
@@ -12,6 +13,7 @@ export const TARGETS: readonly Target[] = [
   RECEIVER_END,
   SENDER_END,
   MIGRATION,
+  CURLING,
   GUEST_ANSWERS,
   LINES,
   JOURNAL,
