@@ -28,8 +28,6 @@ import { ASKED_FOR, primarySays, silentFor } from './suspicion.ts';
 import { resumeStream, Trial } from './trial.ts';
 import { Watch } from './watch.ts';
 
-/** QEMU's name for the guest's main memory on pc, q35 and microvm; the shadow and the standby's backend are called so. */
-const MAIN_BLOCK = 'pc.ram';
 /** A backup waits this much longer than a primary: when the link alone fails, the host that runs the guest is first. */
 const PATIENCE_MS = 100;
 /** After an orderly end the register is read first; a primary that said goodbye and died is suspected this much later. */
@@ -285,7 +283,7 @@ export class Backup {
     this.#mayReceive();
     this.#trial.admit(hello.sender);
     await this.#trial.idle();
-    const standby = await this.#standbyFor(hello.mainBytes);
+    const standby = await this.#standbyFor(hello);
     const differences = compareGuests(await describeGuest(standby.qmp), hello.guest);
     if (differences.length > 0) {
       const text = `this host's standby differs from the guest on ${hello.host}: ${differences.join('; ')}`;
@@ -306,14 +304,14 @@ export class Backup {
     throw new CurlingError('CURLING_REPLICATION_REFUSED', text);
   }
 
-  async #standbyFor(mainBytes: number): Promise<Standby> {
+  async #standbyFor({ mainBlock, mainBytes }: Hello): Promise<Standby> {
     const keeper = this.#keeper;
     const start = (memory?: StandbyMemory) =>
       this.#modules.config.trialLoad ? keeper.spare(memory) : keeper.ready(memory);
-    if (keeper.fits(mainBytes)) return start();
+    if (keeper.fits(mainBlock, mainBytes)) return start();
     await this.#keeper.end();
-    const shadowPath = await this.#store.prepare(MAIN_BLOCK, mainBytes);
-    return start({ mainBlock: MAIN_BLOCK, ramBytes: mainBytes, shadowPath });
+    const shadowPath = await this.#store.prepare(mainBlock, mainBytes);
+    return start({ mainBlock, ramBytes: mainBytes, shadowPath });
   }
 
   #committed(epoch: number): void {

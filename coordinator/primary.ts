@@ -23,6 +23,7 @@ import { checkHoldable, type HoldableOptions } from './qemu/checks.ts';
 import { endColo } from './qemu/colo-migration.ts';
 import { describeGuest, type GuestDescription } from './qemu/guest-description.ts';
 import { vcpuThreads } from './qemu/guest-load.ts';
+import { type MainMemory, queryMainMemory } from './qemu/main-memory.ts';
 import { dialBackup } from './replication/dial.ts';
 import type { SenderSession } from './replication/sender.ts';
 import type { Sabotage } from './sabotage.ts';
@@ -229,8 +230,9 @@ export class Primary {
     try {
       this.#warnings = await checkHoldable(this.#qmp!, await this.#holdable());
       const guest = await describeGuest(this.#qmp!);
+      const memory = await queryMainMemory(this.#qmp!);
       this.#vcpuThreads = await vcpuThreads(this.#qmp!);
-      this.#dial(address, guest);
+      this.#dial(address, guest, memory);
     } catch (error) {
       this.#modules.explain(messageOf(error));
       this.#later();
@@ -250,7 +252,7 @@ export class Primary {
     this.#seekTimer = setTimeout(() => void this.#seekOnce(), SEEK_MS);
   }
 
-  #dial(address: TcpAddress, guest: GuestDescription): void {
+  #dial(address: TcpAddress, guest: GuestDescription, memory: MainMemory): void {
     const { config, clock, explain, state } = this.#modules;
     const { vm, host, inFlight, detection } = config;
     const { generation, me, lastEpoch } = state();
@@ -264,7 +266,8 @@ export class Primary {
         guest,
         generation,
         clock,
-        mainBytes: guest.ramBytes,
+        mainBlock: memory.block,
+        mainBytes: memory.bytes,
         epoch: Math.max(0, lastEpoch),
         sender: me.incarnation,
         checkpointsMax: inFlight.checkpointsMax,
@@ -277,7 +280,7 @@ export class Primary {
             return this.#dropLink('not wanted any more');
           this.#peer = { host: welcome.host, incarnation: welcome.receiver };
           this.#watch = this.#watchPeer();
-          void this.#protect(link);
+          void this.#protect(link, memory.block);
         },
         ack: epoch => this.#acknowledged(epoch),
         windowOpen: () => this.#protection?.windowOpen(),
@@ -307,7 +310,7 @@ export class Primary {
     });
   }
 
-  async #protect(link: SenderSession): Promise<void> {
+  async #protect(link: SenderSession, mainBlock: string): Promise<void> {
     const { config, gate, clock, log, telemetry, sabotage, stopAt, state, dispatch } =
       this.#modules;
     const { generation, lastEpoch } = state();
@@ -316,6 +319,7 @@ export class Primary {
     const protection = new Protection(
       {
         migrateSocket: `${config.runDir}/migrate.sock`,
+        mainBlock,
         stagingBytesMax: config.stagingBytesMax,
         stallMs: Math.max(STALL_MS_MIN, STALL_DETECTIONS * config.detection.silenceMs),
         generation: generation + 1,

@@ -60,6 +60,8 @@ export interface ProtectionModules {
 export interface ProtectionOptions {
   /** Where QEMU connects to. */
   migrateSocket: string;
+  /** Name of the RAM block that is the guest's main memory. */
+  mainBlock: string;
   stagingBytesMax: number;
   /** As ColoSessionOptions. */
   stallMs?: number;
@@ -134,6 +136,7 @@ export class Protection {
     this.#session = new ColoSession({
       qmp: modules.qmp,
       socketPath: options.migrateSocket,
+      mainBlockName: options.mainBlock,
       staging: this.#staging,
       ...(options.stallMs === undefined ? {} : { stallMs: options.stallMs }),
       handlers: {

@@ -58,9 +58,10 @@ export class StandbyKeeper {
     return this.#standby !== undefined && this.#duty === 'standby';
   }
 
-  /** Whether a standby of this size is kept. */
-  fits(ramBytes: number): boolean {
-    return this.#memory?.ramBytes === ramBytes && this.hopeful;
+  /** Whether a standby with this main memory is kept. */
+  fits(mainBlock: string, ramBytes: number): boolean {
+    const memory = this.#memory;
+    return memory?.mainBlock === mainBlock && memory.ramBytes === ramBytes && this.hopeful;
   }
 
   /**

@@ -5,7 +5,7 @@ export const PAGE_BYTES = 4096;
 
 /** One RAM block as QEMU lists it; its index in `GuestLayout.blocks` names it from then on. */
 export interface RamBlock {
-  /** At most 255 bytes, e.g. pc.ram, vga.vram, 0000:00:03.0/virtio-net-pci.rom. */
+  /** At most 255 bytes, e.g. pc.ram, microvm.ram, vga.vram, 0000:00:03.0/virtio-net-pci.rom. */
   name: string;
   /** Used length in bytes. */
   bytes: number;

@@ -11,6 +11,7 @@ import { type Exit, judgeExits } from './checks/exit.ts';
 import { netdevExits, parseNetwork } from './checks/netdevs.ts';
 import { describeGuest } from './guest-description.ts';
 import { vcpuThreads } from './guest-load.ts';
+import { queryMainMemory } from './main-memory.ts';
 import { queryList, queryObject } from './qmp-queries.ts';
 
 export interface HoldableOptions {
@@ -26,7 +27,7 @@ const DEVICE_FOLDERS = ['/machine/peripheral', '/machine/peripheral-anon'];
  * Refuses a guest that cannot be protected. What could not be seen, or was allowed, comes back as warnings. A QEMU
  * whose COLO is there but broken shows itself only when a protection starts (ColoSession).
  * @throws CurlingError CURLING_QEMU_COLO without COLO, under a TCG that loses pages, and for a guest that QEMU will not
- *   migrate; CURLING_QEMU_UNHELD for an exit that is neither held nor allowed; and as QmpClient.execute
+ *   migrate; CURLING_QEMU_MEMORY as queryMainMemory; CURLING_QEMU_UNHELD for an exit that is neither held nor allowed; and as QmpClient.execute
  */
 export async function checkHoldable(
   qmp: QmpClient,
@@ -34,6 +35,7 @@ export async function checkHoldable(
 ): Promise<string[]> {
   await checkColo(qmp);
   const tcg = checkTcg(await describeGuest(qmp));
+  await queryMainMemory(qmp);
   const exits = await findExits(qmp, options.heldTaps ?? []);
   return [
     ...tcg,

@@ -14,6 +14,7 @@ import {
   DEVICE_PREFIX_BYTES,
   type Hello,
   PAGES_PREFIX_BYTES,
+  PC_RAM,
   type Welcome,
 } from './types.ts';
 
@@ -79,7 +80,7 @@ export function parseBeat(frame: Frame): Beat {
 }
 
 export function parseHello(frame: Frame): Hello {
-  const { vm, host, protocol, guest, mainBytes } = parseObject('hello', frame);
+  const { vm, host, protocol, guest, mainBlock = PC_RAM, mainBytes } = parseObject('hello', frame);
   return {
     vm: nameOf('vm', vm),
     host: nameOf('host', host),
@@ -87,6 +88,7 @@ export function parseHello(frame: Frame): Hello {
     generation: frame.generation,
     epoch: frame.epoch,
     guest,
+    mainBlock: blockNameOf(mainBlock),
     mainBytes: naturalOf('mainBytes', mainBytes),
     sender: frame.sender,
   };
@@ -147,6 +149,13 @@ function textOf(value: unknown): string {
 function nameOf(what: string, value: unknown): string {
   if (typeof value === 'string' && /^[A-Za-z0-9_.-]{1,64}$/.test(value)) return value;
   throw frameError(`${what}: expected 1 to 64 characters of A-Z a-z 0-9 _ . -`);
+}
+
+/** As layoutFromJson has them: QEMU's names hold more than ours. */
+function blockNameOf(value: unknown): string {
+  const isName = typeof value === 'string' && value.length > 0 && Buffer.byteLength(value) <= 255;
+  if (isName) return value;
+  throw frameError(`mainBlock: expected a name of at most 255 bytes, got ${shown(value)}`);
 }
 
 function naturalOf(what: string, value: unknown): number {

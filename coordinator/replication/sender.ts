@@ -37,11 +37,14 @@ import {
   MESSAGE,
   type MessageType,
   NO_INCARNATION,
+  PC_RAM,
   PROTOCOL_VERSION,
   type Welcome,
 } from './types.ts';
 
-export interface SenderOptions extends Omit<Hello, 'protocol'> {
+export interface SenderOptions extends Omit<Hello, 'protocol' | 'mainBlock'> {
+  /** As in Hello. Default PC_RAM. */
+  mainBlock?: string;
   /** Checkpoints in flight, 1 or more. Default 4. */
   checkpointsMax?: number;
   /**
@@ -97,7 +100,8 @@ export class SenderSession {
   #windowWanted = false;
 
   constructor(options: SenderOptions, link: Link, handlers: SenderHandlers) {
-    this.#options = { checkpointsMax: 4, inFlightBytesMax: 64 << 20, ...options };
+    const defaults = { checkpointsMax: 4, inFlightBytesMax: 64 << 20, mainBlock: PC_RAM };
+    this.#options = { ...defaults, ...options };
     this.#handlers = handlers;
     this.#vmId = vmIdOf(options.vm);
     this.channel = new Channel(link, this.#vmId, {
@@ -112,8 +116,8 @@ export class SenderSession {
 
   /** Sends HELLO; the connection is up. */
   start(): void {
-    const { vm, host, guest, mainBytes } = this.#options;
-    const hello = { vm, host, protocol: PROTOCOL_VERSION, guest, mainBytes };
+    const { vm, host, guest, mainBlock, mainBytes } = this.#options;
+    const hello = { vm, host, protocol: PROTOCOL_VERSION, guest, mainBlock, mainBytes };
     this.channel.send(MESSAGE.hello, this.#address(), jsonPayload(hello));
   }
 

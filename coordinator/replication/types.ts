@@ -107,6 +107,9 @@ export interface FrameAddress {
 /** The pair that a checkpoint belongs to. */
 export type PairIdentity = Pick<FrameAddress, 'generation' | 'sender' | 'receiver'>;
 
+/** The main RAM block of most PCs. */
+export const PC_RAM = 'pc.ram';
+
 /** What a primary says first. */
 export interface Hello {
   vm: string;
@@ -118,7 +121,9 @@ export interface Hello {
   epoch: number;
   /** What the backup compares with its standby QEMU; opaque here. */
   guest: unknown;
-  /** Bytes of the guest's main RAM block. */
+  /** Name of the guest's main RAM block, at most 255 bytes; PC_RAM when the primary does not say it. */
+  mainBlock: string;
+  /** Bytes of that block. */
   mainBytes: number;
   /** Incarnation of the primary; in the header. */
   sender: string;

@@ -31,7 +31,10 @@ export function guestAnswers(machine = 'pc-fake'): Record<string, CommandHandler
     'query-kvm': () => ({ enabled: true, present: true }),
     'query-cpus-fast': () => [],
     'query-pci': () => [],
-    'qom-get': () => machine,
+    'qom-get': ({ path, property }) => {
+      if (path === '/machine') return property === 'memory-backend' ? '/objects/pc.ram' : machine;
+      return property === 'size' ? FAKE_RAM_BYTES : false;
+    },
     'qom-list': () => [],
     'query-block': () => [],
     'query-chardev': () => [],

@@ -43,6 +43,7 @@ async function active(t: ExecutionContext, answers: Record<string, unknown>): Pr
   const protection = new Protection(
     {
       migrateSocket: qemu.path('run/migrate'),
+      mainBlock: 'pc.ram',
       stagingBytesMax: 0,
       generation: 1,
       epoch: 1,

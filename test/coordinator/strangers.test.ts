@@ -67,6 +67,9 @@ test('a primary of another version or another machine is told why it is refused'
     [hello({ guest: 'none' }), 'CURLING_QEMU_MISMATCH'],
     [hello({ mainBytes: -4096 }), 'CURLING_REPLICATION_FRAME'],
     [hello({ mainBytes: 2 ** 52 }), 'CURLING_STORE'],
+    [hello({ mainBlock: '' }), 'CURLING_REPLICATION_FRAME'],
+    [hello({ mainBlock: 7 }), 'CURLING_REPLICATION_FRAME'],
+    [hello({ mainBlock: 'ram,share=off' }), 'CURLING_QEMU_START'],
   ];
   for (const [bytes, code] of cases) {
     const { code: said, desc } = refusal(await say(to, bytes));

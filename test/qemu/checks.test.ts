@@ -1,11 +1,26 @@
 import test, { type ExecutionContext } from 'ava';
+import { CurlingError } from '../../common/errors.ts';
+import type { JsonObject } from '../../common/qmp/messages.ts';
 import { checkHoldable, type HoldableOptions } from '../../coordinator/qemu/checks.ts';
 import {
   compareGuests,
   describeGuest,
   type GuestDescription,
 } from '../../coordinator/qemu/guest-description.ts';
+import { queryMainMemory } from '../../coordinator/qemu/main-memory.ts';
 import { FakeQemu } from './fake-qemu.ts';
+
+/** What QEMU says about its machine, with a memory backend of these properties. */
+function memoryAnswers(
+  properties: object,
+  backend: unknown = '/objects/pc.ram',
+): (args: JsonObject) => unknown {
+  const all: JsonObject = { size: 128 << 20, 'x-use-canonical-path-for-ramblock-id': false };
+  return ({ path, property }) => {
+    if (path !== '/machine') return { ...all, ...properties }[String(property)];
+    return property === 'memory-backend' ? backend : 'pc-i440fx-7.2-machine';
+  };
+}
 
 const CPU = { 'qom-path': '/machine/unattached/device[0]' };
 const ANSWERS = {
@@ -17,7 +32,7 @@ const ANSWERS = {
   'query-block': [],
   'query-chardev': [],
   'human-monitor-command': '',
-  'qom-get': 'pc-i440fx-7.2-machine',
+  'qom-get': memoryAnswers({}),
   'qom-list': [{ name: 'type', type: 'string' }],
 };
 
@@ -91,6 +106,24 @@ const refused: [string, object, string, RegExp][] = [
     'CURLING_QEMU_COLO',
     /VFIO; NVMe/,
   ],
+  [
+    'memory of two backends',
+    { 'qom-get': memoryAnswers({}, '') },
+    'CURLING_QEMU_MEMORY',
+    /-numa node,memdev=ID.*use -machine memory-backend=ID/,
+  ],
+  [
+    'a memory backend that is no object',
+    { 'qom-get': memoryAnswers({}, '/machine/ram') },
+    'CURLING_QEMU_MEMORY',
+    /expected a memory backend \/objects\/ID, got "\/machine\/ram"/,
+  ],
+  [
+    'memory of half a page',
+    { 'qom-get': memoryAnswers({ size: 6144 }) },
+    'CURLING_QEMU_MEMORY',
+    /pc\.ram has 6144 bytes/,
+  ],
   ['an answer of another shape', { 'query-block': 'none' }, 'CURLING_MESSAGE', /list of objects/],
 ];
 for (const [what, answers, code, message] of refused) {
@@ -99,6 +132,31 @@ for (const [what, answers, code, message] of refused) {
     await t.throwsAsync(checkHoldable(qmp), { code, message });
   });
 }
+
+const CANONICAL = 'x-use-canonical-path-for-ramblock-id';
+const blocks: [string, object, string, string][] = [
+  ['of a PC', {}, '/objects/pc.ram', 'pc.ram'],
+  ['of a microvm', {}, '/objects/microvm.ram', 'microvm.ram'],
+  ['that the operator named', {}, '/objects/mem-0', 'mem-0'],
+  ['of an old machine', { [CANONICAL]: true }, '/objects/mem-0', '/objects/mem-0'],
+];
+for (const [what, properties, path, block] of blocks) {
+  test(`the main memory ${what} is the block ${block}`, async t => {
+    const { qmp } = await fake(t, { 'qom-get': memoryAnswers(properties, path) });
+    t.deepEqual(await queryMainMemory(qmp), { block, bytes: 128 << 20 });
+  });
+}
+
+test('a QEMU that knows no canonical paths names blocks by their ids', async t => {
+  const answers = memoryAnswers({});
+  const { qmp } = await fake(t, {
+    'qom-get': (args: JsonObject) => {
+      if (args.property !== CANONICAL) return answers(args);
+      throw new CurlingError('CURLING_COMMAND_FAILED', 'no such property');
+    },
+  });
+  t.is((await queryMainMemory(qmp)).block, 'pc.ram');
+});
 
 const PCI = (address: number, bus: number) => [
   {

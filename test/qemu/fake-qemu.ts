@@ -22,7 +22,7 @@ export class FakeQemu {
   qmp!: QmpClient;
   readonly #server: QmpServer;
 
-  /** @param answers What it answers to commands; undefined takes a command away. */
+  /** @param answers What it answers to commands, or does about them; undefined takes a command away. */
   constructor(answers: Record<string, unknown> = {}) {
     const commands: Record<string, CommandHandler> = {
       'query-migrate-capabilities': () =>
@@ -40,7 +40,8 @@ export class FakeQemu {
     };
     for (const [name, answer] of Object.entries(answers)) {
       if (answer === undefined) delete commands[name];
-      else commands[name] = () => answer;
+      else
+        commands[name] = typeof answer === 'function' ? (answer as CommandHandler) : () => answer;
     }
     const heard = Object.entries(commands).map(([name, handler]): [string, CommandHandler] => [
       name,

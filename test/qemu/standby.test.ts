@@ -13,7 +13,8 @@ test('an operator command line becomes that of a standby', t => {
     '-m',
     '8192B',
     '-object',
-    'memory-backend-file,id=pc.ram,size=8192,mem-path=/dev/shm/a,,b,share=on',
+    'memory-backend-file,id=pc.ram,x-use-canonical-path-for-ramblock-id=off,size=8192,' +
+      'mem-path=/dev/shm/a,,b,share=on',
     '-machine',
     'memory-backend=pc.ram',
     '-incoming',
@@ -22,6 +23,26 @@ test('an operator command line becomes that of a standby', t => {
     '-qmp',
     'unix:/run/x.qmp,server=on,wait=off',
   ]);
+});
+
+test("the standby's memory is called as the block on an old machine", t => {
+  const words = standbyArguments([], { ...MEMORY, mainBlock: '/objects/mem-0' }, '/q', 'trial');
+  t.regex(words[1]!, /,id=mem-0,x-use-canonical-path-for-ramblock-id=on,.*,share=off$/);
+  t.is(words[3], 'memory-backend=mem-0');
+});
+
+test("the guest's own memory backend gives way to the shadow", t => {
+  const memory = { ...MEMORY, mainBlock: 'mem-0' };
+  const other = ['-object', 'memory-backend-ram,id=mem-00,size=1M'];
+  for (const own of [
+    'memory-backend-memfd,id=mem-0,size=8192,share=on',
+    '{"qom-type": "memory-backend-ram", "id": "mem-0", "size": 8192}',
+  ]) {
+    const argv = ['qemu', '-object', own, ...other, '-object', 'rng-random,id=r'];
+    const words = standbyArguments(argv, memory, '/q');
+    t.deepEqual(words.slice(0, 5), ['qemu', ...other, '-object', 'rng-random,id=r']);
+    t.is(words.filter(word => word.includes('mem-0')).length, 3);
+  }
 });
 
 test('a main block that cannot name a memory backend is refused', t => {

@@ -4,6 +4,7 @@ import path from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { monotonicClock } from '../../common/clock.ts';
 import type { QmpClient } from '../../common/qmp/client.ts';
+import type { JsonObject } from '../../common/qmp/messages.ts';
 import { PageChunk } from '../../coordinator/checkpoint/page-chunk.ts';
 import { describeGuest } from '../../coordinator/qemu/guest-description.ts';
 import { SenderSession } from '../../coordinator/replication/sender.ts';
@@ -29,7 +30,8 @@ const LAYOUT = {
 /** What the double of the standby says of itself. */
 async function guest(): Promise<unknown> {
   const answers = guestAnswers();
-  const execute = async (command: string) => (answers[command] as () => unknown)();
+  const execute = async (command: string, args: JsonObject = {}) =>
+    (answers[command] as (args: JsonObject) => unknown)(args);
   return describeGuest({ execute } as unknown as QmpClient);
 }
 
