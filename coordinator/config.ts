@@ -18,6 +18,7 @@ import { type Credentials, WIRE_OPTIONS, wireCredentials } from '../common/wire/
 import { HOST_NAME } from '../common/wire/keys.ts';
 import { ETCD_OPTIONS, type EtcdConfig, etcdConfig } from './arbitration/etcd-options.ts';
 import { BACKUP_LOSS_POLICIES, type BackupLossPolicy } from './arbitration/host-state.ts';
+import { PACK_OPTIONS, type PackOption } from './packing/choice.ts';
 
 export interface CoordinatorConfig {
   vm: string;
@@ -56,6 +57,8 @@ export interface CoordinatorConfig {
   detection: { silenceMs: number; beatMs: number };
   inFlight: { checkpointsMax: number; bytesMax: number };
   stagingBytesMax: number;
+  /** Whether checkpoints are packed before they are sent. */
+  pack: PackOption;
   /** Whether a full copy is loaded into a spare QEMU before it is acknowledged. */
   trialLoad: boolean;
   /** Exits of the guest that the operator allows although nothing holds them, by the names that a refusal gives. */
@@ -146,6 +149,12 @@ export const COORDINATOR: CommandSpec = {
     },
     'in-flight-mib': { type: 'string', value: 'MIB', default: '256', help: 'their bytes at most' },
     'staging-mib': { type: 'string', value: 'MIB', default: '64', help: 'local staging at most' },
+    pack: {
+      type: 'string',
+      value: 'WHEN',
+      default: 'never',
+      help: 'send changed parts and compress them: never, always',
+    },
     'no-trial-load': { type: 'boolean', help: 'acknowledge full copies without loading them once' },
     'allow-unheld': {
       type: 'string',
@@ -250,6 +259,7 @@ export function coordinatorConfig(line: CommandLine): CoordinatorConfig {
       bytesMax: wholeNumber('in-flight-mib', value['in-flight-mib'], 1, 65_536) * 2 ** 20,
     },
     stagingBytesMax: wholeNumber('staging-mib', value['staging-mib'], 2, 65_536) * 2 ** 20,
+    pack: packOption(text(value.pack)),
     trialLoad: value['no-trial-load'] !== true,
     allowUnheld: (value['allow-unheld'] as string[] | undefined) ?? [],
     onBackupLoss: policy(text(value['on-backup-loss'])),
@@ -288,6 +298,13 @@ function registerOf({ values }: CommandLine): Pick<CoordinatorConfig, 'witness' 
 
 function text(value: unknown): string | undefined {
   return typeof value === 'string' ? value : undefined;
+}
+
+function packOption(given: string | undefined): PackOption {
+  const found = PACK_OPTIONS.find(name => name === given);
+  if (found) return found;
+  const expected = PACK_OPTIONS.join(' or ');
+  throw new CurlingError('CURLING_USAGE', `--pack: expected ${expected}, got ${given}`);
 }
 
 function policy(given: string | undefined): BackupLossPolicy {

@@ -17,6 +17,9 @@ import type { Owner } from './arbitration/register.ts';
 import { type CheckpointDone, hintTimeout } from './checkpoint-hints.ts';
 import type { CoordinatorConfig } from './config.ts';
 import type { OutputGate } from './output-gate.ts';
+import { FixedChoice } from './packing/choice.ts';
+import { PACKING_FORM } from './packing/format.ts';
+import { lz4 } from './packing/lz4.ts';
 import { Protection } from './protection.ts';
 import type { ProxyClient } from './proxy-client.ts';
 import { checkHoldable, type HoldableOptions } from './qemu/checks.ts';
@@ -76,6 +79,8 @@ export class Primary {
   #vcpuThreads: readonly number[] = [];
   #lastTaken = -1;
   #warnings: string[] = [];
+  /** Why nothing is packed any more. */
+  #packFailed: string | undefined;
 
   constructor(modules: PrimaryModules) {
     this.#modules = modules;
@@ -102,7 +107,8 @@ export class Primary {
   }
 
   get warnings(): readonly string[] {
-    return this.#warnings;
+    if (this.#packFailed === undefined) return this.#warnings;
+    return [...this.#warnings, `checkpoints are not packed any more: ${this.#packFailed}`];
   }
 
   get wanted(): boolean {
@@ -280,13 +286,14 @@ export class Primary {
             return this.#dropLink('not wanted any more');
           this.#peer = { host: welcome.host, incarnation: welcome.receiver };
           this.#watch = this.#watchPeer();
-          void this.#protect(link, memory.block);
+          void this.#protect(link, memory.block, welcome.packing === PACKING_FORM);
         },
         ack: epoch => this.#acknowledged(epoch),
         windowOpen: () => this.#protection?.windowOpen(),
         heard: now => this.#watch?.heard(now),
         refused: error => {
           refusal = error.message;
+          if (error.code === 'CURLING_REPLICATION_UNPACK') this.#packFailed = error.message;
         },
         bye: reason => {
           refusal = reason;
@@ -310,7 +317,8 @@ export class Primary {
     });
   }
 
-  async #protect(link: SenderSession, mainBlock: string): Promise<void> {
+  /** @param unpacks Whether the backup takes packed pages. */
+  async #protect(link: SenderSession, mainBlock: string, unpacks: boolean): Promise<void> {
     const { config, gate, clock, log, telemetry, sabotage, stopAt, state, dispatch } =
       this.#modules;
     const { generation, lastEpoch } = state();
@@ -340,6 +348,8 @@ export class Primary {
         clock,
         log,
         telemetry,
+        lz4: unpacks && this.#packFailed === undefined ? lz4 : undefined,
+        choice: new FixedChoice(config.pack === 'always' ? 'pack' : 'plain'),
         sabotage,
         stopAt,
         handlers: {

@@ -24,6 +24,9 @@ import { Staging } from './checkpoint/staging.ts';
 import { type CheckpointDone, CheckpointHints } from './checkpoint-hints.ts';
 import { Meter } from './meter.ts';
 import type { OutputGate } from './output-gate.ts';
+import type { PackChoice } from './packing/choice.ts';
+import type { Lz4 } from './packing/lz4.ts';
+import { Outlet } from './packing/outlet.ts';
 import { ColoSession } from './qemu/colo-session.ts';
 import { GuestLoad } from './qemu/guest-load.ts';
 import type { SenderSession } from './replication/sender.ts';
@@ -52,6 +55,9 @@ export interface ProtectionModules {
   clock: Clock;
   log: Logger;
   telemetry: Telemetry;
+  /** Undefined: checkpoints are sent as they are. */
+  lz4: Lz4 | undefined;
+  choice: PackChoice;
   handlers: ProtectionHandlers;
   sabotage: Sabotage | undefined;
   stopAt: StopAt;
@@ -101,6 +107,7 @@ export class Protection {
   readonly #options: ProtectionOptions;
   readonly #staging: Staging;
   readonly #session: ColoSession;
+  readonly #outlet: Outlet;
   #schedule: CheckpointSchedule | undefined;
   #load: GuestLoad | undefined;
   #phase: Phase = 'copying';
@@ -128,6 +135,7 @@ export class Protection {
     this.#modules = modules;
     this.#options = options;
     this.#taken = options.epoch;
+    this.#outlet = new Outlet({ ...modules, windowOpen: () => this.windowOpen() });
     this.#staging = new Staging({
       poolBytes: options.stagingBytesMax,
       chunkPages: CHUNK_PAGES,
@@ -237,6 +245,7 @@ export class Protection {
   /** The peer has committed everything up to `epoch`. */
   committed(epoch: number): void {
     const now = this.#modules.clock.now();
+    this.#outlet.committed(epoch);
     while (this.#inFlight.length > 0 && this.#inFlight[0]!.epoch <= epoch) {
       const done = this.#inFlight.shift()!;
       const commitMs = now - done.stagedAtMs;
@@ -266,17 +275,20 @@ export class Protection {
     await this.#session.end();
   }
 
-  /** Pages of a small checkpoint wait until the guest runs on: sending costs time that it would stand still. */
+  /**
+   * Pages of a small checkpoint wait until the guest runs on: sending costs time that it would stand still. So do all
+   * that are to be packed, as long as there is room.
+   */
   #onChunk(chunk: PageChunk): void {
     this.#waitingChunks.push(chunk);
-    const small = this.#waitingChunks.length <= DEFERRED_CHUNKS_MAX;
+    const small = this.#waitingChunks.length <= DEFERRED_CHUNKS_MAX || this.#outlet.packs;
     if (this.#phase === 'active' && small && !this.#staging.starved) return;
     this.#sendChunks();
   }
 
   #sendChunks(): void {
     for (const chunk of this.#waitingChunks.splice(0)) {
-      this.#modules.link.chunk(chunk, () => this.#staging.recycle(chunk));
+      this.#outlet.chunk(chunk, () => this.#staging.recycle(chunk));
       this.pass('pages-sent');
     }
   }
@@ -287,7 +299,7 @@ export class Protection {
   }
 
   #onLayout(layout: GuestLayout): void {
-    this.#modules.link.beginFull(this.#options.generation, this.#taken, layout);
+    this.#outlet.beginFull(this.#options.generation, this.#taken, layout);
   }
 
   #onFirstPass(device: Buffer): void {
@@ -308,8 +320,8 @@ export class Protection {
     clearTimeout(this.#timer);
     const schedule = this.#schedule;
     if (this.#phase !== 'active' || !schedule || this.#lost) return;
-    const { clock, link } = this.#modules;
-    if (this.#session.state === 'requested' && !link.window) {
+    const { clock } = this.#modules;
+    if (this.#session.state === 'requested' && !this.#outlet.window) {
       if (!this.#windowClosed) this.figures.windowClosed++;
       this.#windowClosed = true;
       schedule.inFlight(true); // windowOpen() comes back
@@ -332,7 +344,7 @@ export class Protection {
     this.#schedule?.stopped(now);
     this.#modules.telemetry.started();
     this.#session.reply(); // first: the guest's output waits for what QEMU does now
-    this.#modules.link.beginCheckpoint(this.#taken);
+    this.#outlet.beginCheckpoint(this.#taken);
     this.pass('begin-sent');
   }
 
@@ -399,9 +411,9 @@ export class Protection {
 
   #send(device: Buffer): void {
     this.#sendChunks();
-    this.#modules.link.device(device);
+    this.#outlet.device(device);
     this.pass('device-sent');
-    this.#modules.link.commit();
+    this.#outlet.commit();
     this.pass('commit-sent');
   }
 

@@ -4,6 +4,7 @@ import type { RegisterSource } from './arbitration/backend.ts';
 import type { CoordinatorConfig } from './config.ts';
 import type { Coordinator } from './coordinator.ts';
 import type { Hooks } from './hooks/hooks.ts';
+import { lz4Missing } from './packing/lz4.ts';
 import type { ProxyClient, ProxyCounters, ProxyStatus } from './proxy-client.ts';
 import type { CoordinatorStatus, Durations } from './status.ts';
 
@@ -63,6 +64,7 @@ export async function report(
     warnings: [
       ...primary.warnings,
       ...backup.warnings,
+      ...(lz4Missing !== undefined && config.pack !== 'never' ? [lz4Missing] : []),
       ...(gateway?.reachable === false ? [gateway.text] : []),
     ],
   };

@@ -14,7 +14,7 @@ say() {
 command -v dpkg-deb >/dev/null || { printf 'deb: dpkg-deb is not installed; this needs Debian\n' >&2; exit 4; }
 
 version=$(node -p 'require("./package.json").version')
-# Programs of the processor are in it: koffi, raw-socket.
+# Programs of the processor are in it: koffi, lz4-napi, raw-socket.
 architecture=$(dpkg --print-architecture)
 folder=${1:-build}
 root=$folder/deb

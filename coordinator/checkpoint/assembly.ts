@@ -8,6 +8,7 @@
  */
 import assert from 'node:assert/strict';
 import { CurlingError } from '../../common/errors.ts';
+import { type ReadPage, unpack } from '../packing/unpacker.ts';
 import { type Frame, frameError } from '../replication/decode.ts';
 import {
   type DevicePiece,
@@ -23,7 +24,7 @@ import { ENTRY_BYTES, PAGE_KIND } from './page-chunk.ts';
 
 export interface AssemblyLimits {
   /**
-   * Payload bytes of the whole checkpoint; a full copy's pages are not counted, as they are not
+   * Payload bytes of the whole checkpoint, unpacked; a full copy's pages are not counted, as they are not
    * kept.
    */
   stagedBytesMax: number;
@@ -48,14 +49,25 @@ export class Assembly {
     this.full = begin.type === MESSAGE.fullBegin;
     this.#limits = limits;
     this.#blockPages = layout.blocks.map(({ bytes }) => Math.ceil(bytes / PAGE_BYTES));
-    this.#count(begin, 0);
+    this.#count(begin, 0, begin.payload.bytes);
   }
 
   /** @throws CurlingError CURLING_REPLICATION_FRAME, CURLING_REPLICATION_LIMIT */
   pages(frame: Frame): PagesRecord {
     const record = parsePages(frame);
     this.#checkEntries(record);
-    this.#count(frame, record.count);
+    this.#count(frame, record.count, frame.payload.bytes);
+    return record;
+  }
+
+  /**
+   * PACKED, as PAGES would have said it; pages that have not changed are compared, and left out.
+   * @param read Pages as of the checkpoint before.
+   * @throws CurlingError as `pages`, and CURLING_REPLICATION_UNPACK
+   */
+  packed(frame: Frame, read: ReadPage): PagesRecord {
+    const { pages, record } = unpack(frame, this.#blockPages, this.full ? undefined : read);
+    this.#count(frame, pages, record.entries.length + record.data.bytes);
     return record;
   }
 
@@ -63,7 +75,7 @@ export class Assembly {
   device(frame: Frame): void {
     const piece = parseDevice(frame);
     this.#checkPiece(piece);
-    this.#count(frame, 0);
+    this.#count(frame, 0, frame.payload.bytes);
     this.#deviceTotal = piece.total;
     this.#deviceBytes += piece.data.bytes;
     this.#device.push(...piece.data.pieces);
@@ -92,10 +104,11 @@ export class Assembly {
     return Buffer.concat(this.#device, this.#deviceBytes);
   }
 
-  #count(frame: Frame, pages: number): void {
+  /** @param stagedBytes What is kept of it. */
+  #count(frame: Frame, pages: number, stagedBytes: number): void {
     this.#summary.add(frame.digest, frame.payload.bytes, pages);
     if (this.full && pages > 0) return;
-    this.#stagedBytes += frame.payload.bytes;
+    this.#stagedBytes += stagedBytes;
     if (this.#stagedBytes <= this.#limits.stagedBytesMax) return;
     const text = `epoch ${this.epoch} has more than ${this.#limits.stagedBytesMax} bytes`;
     throw new CurlingError('CURLING_REPLICATION_LIMIT', `${text}, the backup's bound`);

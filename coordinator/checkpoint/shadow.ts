@@ -5,6 +5,7 @@
  * Invariant: memory and file of the small blocks are equal after every `apply`.
  */
 import fs from 'node:fs';
+import { messageOf } from '../../common/errors.ts';
 import type { PagesRecord } from '../replication/parse.ts';
 import { type GuestLayout, PAGE_BYTES } from './layout.ts';
 import { type PageRun, pageRuns } from './runs.ts';
@@ -82,6 +83,26 @@ export class Shadow {
       else this.#writeOther(run, buffers);
     }
   }
+
+  /**
+   * Copies one page into `into`.
+   * @throws CurlingError CURLING_STORE
+   */
+  readonly read = (block: number, page: number, into: Buffer): void => {
+    const offset = page * PAGE_BYTES;
+    if (block !== this.#layout.mainBlock) {
+      const start = this.#offsets[block]! + offset;
+      this.#others.copy(into, 0, start, start + PAGE_BYTES);
+      return;
+    }
+    let length: number;
+    try {
+      length = fs.readSync(this.#mainFd, into, 0, PAGE_BYTES, offset);
+    } catch (error) {
+      throw storeError(`cannot read page ${page}: ${messageOf(error)}`, error);
+    }
+    if (length !== PAGE_BYTES) throw storeError(`page ${page} has ${length} bytes`);
+  };
 
   /** The small blocks by index; views, which the next `apply` changes. */
   otherBlocks(): Map<number, Buffer> {

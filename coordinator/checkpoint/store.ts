@@ -4,7 +4,7 @@
  *
  *   main-NAME       shadow of the main RAM block; always the same file, as the standby QEMU maps it
  *   blocks          the small blocks, one after the other
- *   slot-0, slot-1  the two newest checkpoints as they came (journal.ts); device state is only here
+ *   slot-0, slot-1  the two newest checkpoints as they came, or unpacked (journal.ts); device state is only here
  *   marks           last epoch acknowledged, last epoch applied (marks.ts)
  *   manifest        binds all this to one pair and one boot (manifest.ts)
  *
@@ -21,7 +21,7 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import type { StopAt } from '../../common/test-stop.ts';
 import type { Frame } from '../replication/decode.ts';
-import { commitPayload, encodeFrame } from '../replication/encode.ts';
+import { commitPayload, encodeFrame, recordPayload } from '../replication/encode.ts';
 import type { PagesRecord } from '../replication/parse.ts';
 import type { CheckpointSink } from '../replication/sink.ts';
 import { CheckpointSummary } from '../replication/summary.ts';
@@ -87,7 +87,7 @@ interface Open {
   layout: GuestLayout;
   shadow: Shadow;
   records: PagesRecord[];
-  /** Sum of a full copy's messages that are journalled. */
+  /** Sum of the messages that are journalled: not a full copy's pages, and those that came packed are whole. */
   journalled: CheckpointSummary;
 }
 
@@ -226,9 +226,16 @@ export class Store implements CheckpointSink {
 
   pages(frame: Frame): void {
     const open = this.#opened();
-    const record = open.assembly.pages(frame);
+    const packed = frame.type === MESSAGE.packed;
+    // What is packed refers to the checkpoint before.
+    if (packed) this.apply();
+    const record = packed
+      ? open.assembly.packed(frame, open.shadow.read)
+      : open.assembly.pages(frame);
+    if (record.count === 0) return;
     if (open.assembly.full) return open.shadow.apply(record);
-    this.#journal(frame);
+    if (packed) this.#journalRecord(frame, record);
+    else this.#journal(frame, record.count);
     open.records.push(record);
   }
 
@@ -249,7 +256,7 @@ export class Store implements CheckpointSink {
       this.#commitFull(frame, open);
     } else {
       this.apply();
-      this.#files.journal.commit([frame.header, ...frame.payload.pieces]);
+      this.#files.journal.commit(this.#ownCommit(frame, open));
     }
     const fullEpoch = full ? epoch : this.#held!.fullEpoch;
     const applied = full ? epoch : this.#held!.applied;
@@ -351,16 +358,33 @@ export class Store implements CheckpointSink {
     this.#journal(frame);
   }
 
-  #journal(frame: Frame): void {
-    this.#opened().journalled.add(frame.digest, frame.payload.bytes);
+  #journal(frame: Frame, pages = 0): void {
+    this.#opened().journalled.add(frame.digest, frame.payload.bytes, pages);
     this.#files.journal.append([frame.header, ...frame.payload.pieces]);
     this.counters.journalBytes += frame.payload.bytes;
   }
 
+  /** Pages that came packed are journalled whole: what they refer to is gone when they are applied again. */
+  #journalRecord(frame: Frame, record: PagesRecord): void {
+    const { buffers, digest, payloadBytes } = encodeFrame(
+      MESSAGE.pages,
+      frame,
+      recordPayload(record),
+    );
+    this.#opened().journalled.add(digest, payloadBytes, record.count);
+    this.#files.journal.append(buffers);
+    this.counters.journalBytes += payloadBytes;
+  }
+
+  /** A commit record for what is journalled. */
+  #ownCommit(frame: Frame, { journalled }: Open): Buffer[] {
+    return encodeFrame(MESSAGE.commit, frame, commitPayload(journalled.record())).buffers;
+  }
+
   /** The slot of a full copy has all but its pages, and a commit record that says so. */
-  #commitFull(frame: Frame, { journalled, pair, layout }: Open): void {
-    const record = encodeFrame(MESSAGE.commit, frame, commitPayload(journalled.record()));
-    this.#files.journal.commit(record.buffers);
+  #commitFull(frame: Frame, open: Open): void {
+    const { pair, layout } = open;
+    this.#files.journal.commit(this.#ownCommit(frame, open));
     const { vm, bootId } = this.#limits;
     const manifest = { vm, bootId, ...pair, fullEpoch: frame.epoch, layout };
     this.#io.replace(this.#files.manifestPath, encodeManifest(manifest));

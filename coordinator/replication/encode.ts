@@ -6,6 +6,7 @@ import { cutForJson } from '../../common/shown.ts';
 import type { PageChunk } from '../checkpoint/page-chunk.ts';
 import { ENTRY_BYTES } from '../checkpoint/page-chunk.ts';
 import { Digest } from './digest.ts';
+import type { PagesRecord } from './parse.ts';
 import {
   BEAT_BYTES,
   type Beat,
@@ -89,11 +90,24 @@ export function reasonPayload(reason: string): Buffer[] {
 
 /** PAGES: u32 entries, u32 data pages, the entries, the data. */
 export function pagesPayload(chunk: PageChunk): Buffer[] {
-  const prefix = Buffer.alloc(PAGES_PREFIX_BYTES);
-  prefix.writeUInt32BE(chunk.count, 0);
-  prefix.writeUInt32BE(chunk.dataPages, 4);
   const entries = chunk.entries.subarray(0, chunk.count * ENTRY_BYTES);
-  return [prefix, entries, chunk.data.subarray(0, chunk.dataBytes)];
+  return [
+    pagesPrefix(chunk.count, chunk.dataPages),
+    entries,
+    chunk.data.subarray(0, chunk.dataBytes),
+  ];
+}
+
+/** PAGES, of pages as they were parsed. */
+export function recordPayload({ count, dataPages, entries, data }: PagesRecord): Buffer[] {
+  return [pagesPrefix(count, dataPages), entries, ...data.pieces];
+}
+
+function pagesPrefix(count: number, dataPages: number): Buffer {
+  const prefix = Buffer.alloc(PAGES_PREFIX_BYTES);
+  prefix.writeUInt32BE(count, 0);
+  prefix.writeUInt32BE(dataPages, 4);
+  return prefix;
 }
 
 /** DEVICE: u32 offset, u32 total, the bytes at that offset. */

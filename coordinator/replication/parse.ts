@@ -105,6 +105,7 @@ export function parseWelcome(frame: Frame): Welcome {
           committed: naturalOf('committed', fields.committed),
           generation: naturalOf('generation', fields.generation),
         }),
+    ...(fields.packing === undefined ? {} : { packing: naturalOf('packing', fields.packing) }),
     receiver: frame.receiver,
   };
 }

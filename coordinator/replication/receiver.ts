@@ -20,6 +20,8 @@
  */
 import assert from 'node:assert/strict';
 import { asCurlingError, CurlingError } from '../../common/errors.ts';
+import { PACKING_FORM } from '../packing/format.ts';
+import { lz4 } from '../packing/lz4.ts';
 import { Channel, unexpected } from './channel.ts';
 import { type Frame, frameError, versionError } from './decode.ts';
 import { jsonPayload, vmIdOf } from './encode.ts';
@@ -204,6 +206,7 @@ export class ReceiverSession {
       case MESSAGE.checkpointBegin:
         return this.#beginCheckpoint(frame);
       case MESSAGE.pages:
+      case MESSAGE.packed:
         this.#checkOpen(frame);
         return this.#sink.pages(frame);
       case MESSAGE.device:
@@ -261,7 +264,8 @@ export class ReceiverSession {
       this.#acked = committed;
       held = { committed, generation: identity.generation };
     }
-    const welcome = { host: this.#options.host, stagedBytesMax, ...held };
+    const packing = lz4 ? { packing: PACKING_FORM } : {};
+    const welcome = { host: this.#options.host, stagedBytesMax, ...packing, ...held };
     this.channel.send(MESSAGE.welcome, this.#address(), jsonPayload(welcome));
   }
 

@@ -176,6 +176,12 @@ export class SenderSession {
     this.#send(MESSAGE.pages, pagesPayload(chunk), chunk.count, onSent);
   }
 
+  /** Sends a chunk of `pages` pages in the form of packing/format.ts. `onSent` as with `chunk`. */
+  packed(payload: readonly Buffer[], pages: number, onSent: () => void): void {
+    if (this.#state === 'closed') return queueMicrotask(onSent);
+    this.#send(MESSAGE.packed, payload, pages, onSent);
+  }
+
   /** Sends the device state from where it lies: not empty, and not to be changed until `onSent`. */
   device(device: Buffer, onSent?: () => void): void {
     if (this.#state === 'closed') return onSent ? queueMicrotask(onSent) : undefined;

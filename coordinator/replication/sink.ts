@@ -18,7 +18,7 @@ export interface CheckpointSink {
   /** The checkpoint after the committed one begins. */
   beginCheckpoint(frame: Frame): void;
   /**
-   * PAGES of the open checkpoint. Throws CurlingError for what does not fit the guest, or when
+   * PAGES or PACKED of the open checkpoint. Throws CurlingError for what does not fit the guest, or when
    * storage fails.
    */
   pages(frame: Frame): void;

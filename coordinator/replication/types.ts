@@ -25,12 +25,15 @@
  *     FULL_BEGIN s, PAGES…, DEVICE…, COMMIT  ──▶     written as it arrives; counts with COMMIT
  *                                            ◀──     ACK s
  *     CHECKPOINT_BEGIN n, PAGES…, DEVICE…, COMMIT ▶  staged, verified, committed; n = committed + 1
+ *                                                    (PACKED instead of PAGES, where WELCOME says so)
  *                                            ◀──     ACK n
  *     ABORT                                  ──▶     forgets the checkpoint under way
  *     BEAT                                   ◀─▶     every 50 ms
  *     GUEST_LOST                             ──▶
  *     BYE                                    ◀─▶     an end in good order
  */
+
+import { PACKED_PREFIX_BYTES } from '../packing/format.ts';
 
 export const MAGIC = 0x4355524c;
 export const PROTOCOL_VERSION = 1;
@@ -53,6 +56,7 @@ export const MESSAGE = {
   beat: 11,
   guestLost: 12,
   bye: 13,
+  packed: 14,
 } as const;
 
 export type MessageType = (typeof MESSAGE)[keyof typeof MESSAGE];
@@ -88,6 +92,7 @@ export const PAYLOAD_BYTES: Record<MessageType, readonly [min: number, max: numb
   [MESSAGE.beat]: [BEAT_BYTES, BEAT_BYTES],
   [MESSAGE.guestLost]: [2, 4 << 10],
   [MESSAGE.bye]: [2, 4 << 10],
+  [MESSAGE.packed]: [PACKED_PREFIX_BYTES, 2 << 20],
 };
 
 /** An incarnation that is not known yet. */
@@ -138,6 +143,8 @@ export interface Welcome {
   generation?: number;
   /** Most payload bytes of one checkpoint that the backup stages. */
   stagedBytesMax: number;
+  /** The form of PACKED that the backup takes; undefined: none. */
+  packing?: number;
   /** Incarnation of the backup; in the header. */
   receiver: string;
 }

@@ -4,6 +4,7 @@ import { monotonicClock } from '../../common/clock.ts';
 import { silentLogger } from '../../common/log.ts';
 import { hintTimeout } from '../../coordinator/checkpoint-hints.ts';
 import type { OutputGate } from '../../coordinator/output-gate.ts';
+import { FixedChoice } from '../../coordinator/packing/choice.ts';
 import { Protection } from '../../coordinator/protection.ts';
 import type { SenderSession } from '../../coordinator/replication/sender.ts';
 import { Telemetry } from '../../coordinator/telemetry.ts';
@@ -56,6 +57,8 @@ async function active(t: ExecutionContext, answers: Record<string, unknown>): Pr
       link: link as unknown as SenderSession,
       clock: monotonicClock,
       log: silentLogger,
+      lz4: undefined,
+      choice: new FixedChoice('plain'),
       telemetry: new Telemetry(monotonicClock, 'SYNC'),
       sabotage: undefined,
       stopAt: () => {},

@@ -1,5 +1,6 @@
 /** One row for each message of the wire: its fields and its bytes. */
 import { CHUNK_PAGES, PageChunk } from '../../coordinator/checkpoint/page-chunk.ts';
+import { Packer } from '../../coordinator/packing/packer.ts';
 import {
   beatPayload,
   commitPayload,
@@ -14,6 +15,9 @@ import {
   MESSAGE,
   type MessageType,
 } from '../../coordinator/replication/types.ts';
+
+import { LZ4 } from '../packing/packed-guest.ts';
+import { LAYOUT } from '../store/model.ts';
 
 export const SENDER = 'a1'.repeat(16);
 export const RECEIVER = 'b2'.repeat(16);
@@ -31,6 +35,13 @@ export function smallChunk(byte = 0x5a): PageChunk {
   const at = chunk.addData(1, 7);
   chunk.data.fill(byte, at, at + 4096);
   chunk.addFill(0, 0x01020304, 0xee);
+  return chunk;
+}
+
+/** A chunk with three filled pages that lie side by side. */
+function filledChunk(): PageChunk {
+  const chunk = new PageChunk(3);
+  for (const page of [2, 3, 4]) chunk.addFill(1, page, 0xee);
   return chunk;
 }
 
@@ -83,6 +94,12 @@ export const FIXTURES: Fixture[] = [
   ),
   fixture('guestLost', jsonPayload({ reason: 'q' }), hexOf('{"reason":"q"}')),
   fixture('bye', jsonPayload({ reason: 'r' }), hexOf('{"reason":"r"}')),
+  fixture(
+    'packed',
+    new Packer(LZ4, LAYOUT).pack(filledChunk(), 'filter'),
+    // Without content the digest is that of nothing.
+    '00000001 00000003 0000000c 00000000 ef46db3751d8e999 0001 02 ee 00000002 00000003',
+  ),
 ];
 
 export function bytesOf(row: Fixture, address: FrameAddress = ADDRESS): Buffer {

@@ -12,7 +12,7 @@ import {
   SenderSession,
 } from '../../coordinator/replication/sender.ts';
 import type { CheckpointSink } from '../../coordinator/replication/sink.ts';
-import type { PairIdentity } from '../../coordinator/replication/types.ts';
+import { MESSAGE, type PairIdentity } from '../../coordinator/replication/types.ts';
 import { chunkOf, RECEIVER, SENDER } from './fixtures.ts';
 import { type MemoryEnd, MemoryLink, settle } from './memory-link.ts';
 
@@ -51,7 +51,8 @@ export class ListSink implements CheckpointSink {
   }
 
   pages(frame: Frame): void {
-    this.#assembly?.pages(frame);
+    if (frame.type === MESSAGE.packed) this.#assembly?.packed(frame, (_, __, into) => into.fill(0));
+    else this.#assembly?.pages(frame);
     this.log.push('pages');
   }
 

@@ -31,7 +31,7 @@ export async function feed(store: Store, frames: readonly Frame[]): Promise<void
   for (const frame of frames) {
     if (frame.type === MESSAGE.fullBegin) await store.beginFull(frame, parseFullBegin(frame));
     else if (frame.type === MESSAGE.checkpointBegin) store.beginCheckpoint(frame);
-    else if (frame.type === MESSAGE.pages) store.pages(frame);
+    else if (frame.type === MESSAGE.pages || frame.type === MESSAGE.packed) store.pages(frame);
     else if (frame.type === MESSAGE.device) store.device(frame);
     else store.commit(frame);
   }

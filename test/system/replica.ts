@@ -7,16 +7,22 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { monotonicClock } from '../../common/clock.ts';
 import { CurlingError } from '../../common/errors.ts';
 import { QmpClient } from '../../common/qmp/client.ts';
 import { Staging } from '../../coordinator/checkpoint/staging.ts';
 import { readBootId, Store } from '../../coordinator/checkpoint/store.ts';
+import { FixedChoice, type PackChoice } from '../../coordinator/packing/choice.ts';
+import { PACKING_FORM } from '../../coordinator/packing/format.ts';
+import { lz4 } from '../../coordinator/packing/lz4.ts';
+import { Outlet } from '../../coordinator/packing/outlet.ts';
 import { QemuChild } from '../../coordinator/qemu/child.ts';
 import { ColoSession } from '../../coordinator/qemu/colo-session.ts';
 import { untilHolds } from '../../coordinator/qemu/qmp-queries.ts';
 import { dialBackup } from '../../coordinator/replication/dial.ts';
 import { BackupListener } from '../../coordinator/replication/listener.ts';
 import type { SenderSession } from '../../coordinator/replication/sender.ts';
+import type { Welcome } from '../../coordinator/replication/types.ts';
 import { buildImage } from '../../lab/image.ts';
 import type { LabHost } from '../../lab/node.ts';
 import { guestArguments, serialPathOf, TCG_SAFE_RAM_BYTES } from '../../lab/qemu.ts';
@@ -37,17 +43,20 @@ export class Replica {
   #qemu: QemuChild | undefined;
   #qmp!: QmpClient;
   #session: ColoSession | undefined;
+  readonly #choice: PackChoice;
   #link!: SenderSession;
+  outlet!: Outlet;
   #epoch = 1;
   #acked = 0;
   #device: Buffer | undefined;
   #failed: Error | undefined;
 
-  private constructor() {
+  private constructor(choice: PackChoice) {
+    this.#choice = choice;
     this.store = Store.create({ directory: `${this.#shm}/store`, vm: VM, bootId: readBootId() });
     this.staging = new Staging({
       poolBytes: POOL_BYTES,
-      onChunk: chunk => this.#link.chunk(chunk, () => this.staging.recycle(chunk)),
+      onChunk: chunk => this.outlet.chunk(chunk, () => this.staging.recycle(chunk)),
     });
     const ignore = () => {};
     const handlers = { full: ignore, heard: ignore, guestLost: ignore, bye: ignore };
@@ -66,8 +75,9 @@ export class Replica {
   static async start(
     onMade: (replica: Replica) => void,
     workload: readonly string[],
+    choice: PackChoice = new FixedChoice('plain'),
   ): Promise<Replica> {
-    const replica = new Replica();
+    const replica = new Replica(choice);
     onMade(replica);
     await replica.#boot(workload);
     await replica.#connect();
@@ -89,7 +99,7 @@ export class Replica {
   /** Takes the next checkpoint; returns its epoch, with the guest stopped behind it. */
   async checkpoint(): Promise<number> {
     await this.#until('a request of QEMU', () => this.#session!.state === 'requested');
-    this.#link.beginCheckpoint(++this.#epoch);
+    this.outlet.beginCheckpoint(++this.#epoch);
     this.#session!.reply();
     return this.#untilStopped('staged');
   }
@@ -99,8 +109,8 @@ export class Replica {
     const session = this.#session!;
     if (session.state === 'copied') session.ready();
     else session.resume();
-    this.#link.device(this.#device!);
-    this.#link.commit();
+    this.outlet.device(this.#device!);
+    this.outlet.commit();
     await this.#until(`the acknowledgement of ${this.#epoch}`, () => this.#acked === this.#epoch);
   }
 
@@ -148,13 +158,13 @@ export class Replica {
     await this.#listener.listen({ host: '127.0.0.1', port: 0 });
     const about = { vm: VM, host: 'a', guest: {}, mainBytes: this.ramBytes };
     const life = { generation: 0, epoch: 0, sender: 'a'.repeat(32) };
-    let welcome = false;
+    let welcome: Welcome | undefined;
     const address = { host: '127.0.0.1', port: this.#listener.port };
     this.#link = dialBackup(
       { ...about, ...life, address, inFlightBytesMax: 1 << 30 },
       {
-        welcome: () => {
-          welcome = true;
+        welcome: said => {
+          welcome = said;
         },
         ack: epoch => {
           this.#acked = epoch;
@@ -166,7 +176,15 @@ export class Replica {
         closed: error => this.#fail(error ?? new Error('the backup said goodbye')),
       },
     );
-    await this.#until('a welcome', () => welcome);
+    await this.#until('a welcome', () => welcome !== undefined);
+    if (welcome!.packing !== PACKING_FORM) throw new Error('the backup takes packed pages');
+    this.outlet = new Outlet({
+      link: this.#link,
+      clock: monotonicClock,
+      lz4,
+      choice: this.#choice,
+      windowOpen: () => {},
+    });
   }
 
   #newSession(): ColoSession {
@@ -175,7 +193,7 @@ export class Replica {
       socketPath: `${this.#folder}/migrate.sock`,
       staging: this.staging,
       handlers: {
-        layout: layout => this.#link.beginFull(GENERATION, this.#epoch, layout),
+        layout: layout => this.outlet.beginFull(GENERATION, this.#epoch, layout),
         firstPass: device => {
           this.#device = device;
         },

@@ -1,13 +1,16 @@
 /**
  * The backup holds what the guest is: the RAM of a real guest under load, byte for byte, at a hundred checkpoints that went
- * the whole way: QEMU, staging, TCP, journal, shadow.
+ * the whole way: QEMU, staging, packing, TCP, unpacking, journal, shadow.
  */
 import fs from 'node:fs';
 import test from 'ava';
 import { PAGE_BYTES } from '../../coordinator/checkpoint/layout.ts';
+import type { PackLevel } from '../../coordinator/packing/choice.ts';
 import { Replica } from './replica.ts';
 
 const CHECKPOINTS = 100;
+/** Most checkpoints are packed; the others are between them, so that each kind follows each. */
+const LEVELS: readonly PackLevel[] = ['pack', 'pack', 'pack', 'filter', 'pack', 'plain'];
 /** Where a PC shows its firmware, and how much of it. */
 const BIOS = { address: 0xfffc_0000, bytes: 256 << 10 };
 
@@ -36,12 +39,14 @@ function differences(one: Buffer, other: Buffer): number[] {
 test('the shadow is the RAM of a real guest, at a hundred checkpoints under load (needs qemu)', async t => {
   t.timeout(180_000);
   let made: Replica | undefined;
+  let begun = 0;
   t.teardown(() => made?.remove());
   const replica = await Replica.start(
     it => {
       made = it;
     },
     ['dirty=2000:16'],
+    { next: () => LEVELS[begun++ % LEVELS.length]!, committed: () => {}, part: () => {} },
   );
   const real = Buffer.alloc(replica.ramBytes);
   const shadow = Buffer.alloc(replica.ramBytes);
@@ -66,6 +71,9 @@ test('the shadow is the RAM of a real guest, at a hundred checkpoints under load
   const pages = (counters.dataPages - fullPages) / CHECKPOINTS;
   t.log(`${pages} pages per checkpoint`, counters);
   t.true(pages > 20, 'the guest dirties memory');
+  t.log('packed', replica.outlet.pages);
+  for (const kind of ['data', 'same', 'delta'] as const)
+    t.true(replica.outlet.pages![kind] > 0, `pages of kind ${kind}`);
   t.true(counters.waits > 0, 'the full copy is larger than the pool');
 
   const bios = await replica.physical(BIOS.address, BIOS.bytes);

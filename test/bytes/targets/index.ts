@@ -3,6 +3,7 @@ import type { Target } from '../target.ts';
 import { CURLING } from './curling.ts';
 import { GUEST_ANSWERS } from './guest.ts';
 import { MIGRATION } from './migration.ts';
+import { PACKED } from './packing.ts';
 import { FRAMES } from './replication.ts';
 import { RECEIVER_END, SENDER_END } from './sessions.ts';
 import { proxyTarget, qmpTarget, witnessAnswerTarget, witnessTarget } from './sockets.ts';
@@ -10,6 +11,7 @@ import { IDENTITY_FILE, JOURNAL, LINES, MANIFEST_FILE } from './text.ts';
 
 export const TARGETS: readonly Target[] = [
   FRAMES,
+  PACKED,
   RECEIVER_END,
   SENDER_END,
   MIGRATION,

@@ -1,6 +1,7 @@
 /** The replication wire: every message as bytes, and what its parser makes of it. */
 import { isObject } from '../../../common/qmp/messages.ts';
 import { layoutToJson } from '../../../coordinator/checkpoint/layout-json.ts';
+import { Packer } from '../../../coordinator/packing/packer.ts';
 import { type Frame, FrameDecoder } from '../../../coordinator/replication/decode.ts';
 import { Digest } from '../../../coordinator/replication/digest.ts';
 import {
@@ -33,6 +34,7 @@ import {
   PAYLOAD_BYTES,
   PROTOCOL_VERSION,
 } from '../../../coordinator/replication/types.ts';
+import { LZ4 } from '../../packing/packed-guest.ts';
 import { ADDRESS, smallChunk } from '../../replication/fixtures.ts';
 import { LAYOUT } from '../../replication/world.ts';
 import { codeOf, must, piecesOf, type Target } from '../target.ts';
@@ -57,6 +59,7 @@ const PAYLOADS: Readonly<Record<keyof typeof MESSAGE, Buffer[]>> = {
   beat: beatPayload({ stampUs: 1, echoUs: 2 ** 40, heldUs: 7 }),
   guestLost: jsonPayload({ reason: 'its QEMU is gone' }),
   bye: jsonPayload({ reason: 'the operator ended protection' }),
+  packed: new Packer(LZ4, LAYOUT).pack(smallChunk(), 'filter'),
 };
 
 /** A valid message of each type, by its name. */
@@ -194,9 +197,16 @@ export function mendFrames(input: Buffer): Buffer {
     mended.writeBigUInt64BE(value, at + DIGEST_OFFSET);
     if (type === MESSAGE.fullBegin || type === MESSAGE.checkpointBegin)
       summary = new CheckpointSummary();
-    const pages = type === MESSAGE.pages && bytes >= 4 ? mended.readUInt32BE(at + HEADER_BYTES) : 0;
+    const pages = pagesIn(type, mended.subarray(at + HEADER_BYTES, end));
     if (type !== MESSAGE.beat) summary?.add(value, bytes, pages);
     at = end;
   }
   return mended;
+}
+
+/** The pages that a message speaks of, as it says itself. */
+function pagesIn(type: number | undefined, payload: Buffer): number {
+  const at = type === MESSAGE.packed ? 4 : 0;
+  const has = type === MESSAGE.pages || type === MESSAGE.packed;
+  return has && payload.length >= at + 4 ? payload.readUInt32BE(at) : 0;
 }

@@ -1,0 +1,223 @@
+/**
+ * What a protection sends its checkpoints through: the sender's session, with pages packed on their way if that was
+ * chosen. Packing takes turns: at most PAGES_PER_TURN pages are packed before whatever else waits in this process; what
+ * comes behind them waits in its order. Without packing nothing waits and nothing is added.
+ *
+ * The effort is chosen when a checkpoint begins, and for a full copy again every so often.
+ */
+import type { Clock } from '../../common/clock.ts';
+import type { GuestLayout } from '../checkpoint/layout.ts';
+import { ENTRY_BYTES, type PageChunk } from '../checkpoint/page-chunk.ts';
+import type { SenderSession } from '../replication/sender.ts';
+import type { PackChoice, PackLevel } from './choice.ts';
+import type { Lz4 } from './lz4.ts';
+import { Packer } from './packer.ts';
+
+/** 1 MiB: one to three milliseconds. */
+const PAGES_PER_TURN = 256;
+/** How often a full copy asks anew. */
+const FULL_PART_BYTES = 8 << 20;
+
+/** What an outlet needs of a session. */
+export type OutletLink = Pick<
+  SenderSession,
+  'state' | 'window' | 'beginFull' | 'beginCheckpoint' | 'chunk' | 'packed' | 'device' | 'commit'
+>;
+
+export interface OutletOptions {
+  link: OutletLink;
+  clock: Clock;
+  /** Undefined: this host or the backup cannot pack, and all is sent as it is. */
+  lz4: Lz4 | undefined;
+  choice: PackChoice;
+  /** `window` was closed because something waited here, and may be open now. */
+  windowOpen(): void;
+  /** Calls back after what else waits in this process. Default setImmediate. */
+  later?: (turn: () => void) => void;
+}
+
+/** What was sent of one checkpoint, or of a part of a full copy. */
+export interface SentFigures {
+  level: PackLevel;
+  /** Bytes of pages as PAGES would have them. */
+  plainBytes: number;
+  /** Bytes of pages as they were sent. */
+  sentBytes: number;
+  /** Milliseconds that packing took. */
+  packMs: number;
+  /** When the first and the last page were handed over. */
+  fromMs: number;
+  toMs: number;
+}
+
+interface Waiting {
+  /** Pages to pack. */
+  pages: number;
+  run: () => void;
+}
+
+export class Outlet {
+  readonly #options: OutletOptions;
+  readonly #later: (turn: () => void) => void;
+  #packer: Packer | undefined;
+  #layout: GuestLayout | undefined;
+  #full = false;
+  #level: PackLevel = 'plain';
+  #figures: SentFigures | undefined;
+  /** Of checkpoints that are not acknowledged, oldest first. */
+  readonly #unacknowledged: { epoch: number; figures: SentFigures }[] = [];
+  readonly #waiting: Waiting[] = [];
+  #pagesLeft = PAGES_PER_TURN;
+  #turnComes = false;
+  #windowWanted = false;
+  #epoch = 0;
+
+  constructor(options: OutletOptions) {
+    this.#options = options;
+    this.#later = options.later ?? setImmediate;
+  }
+
+  /** Whether the open checkpoint is packed. */
+  get packs(): boolean {
+    return this.#level !== 'plain';
+  }
+
+  /** As SenderSession.window: false also while something waits here. */
+  get window(): boolean {
+    if (this.#waiting.length === 0) return this.#options.link.window;
+    this.#windowWanted = true;
+    return false;
+  }
+
+  /** Pages by the form in which they were packed, since the full copy; undefined when none was. */
+  get pages(): Packer['counters'] | undefined {
+    return this.#packer?.counters;
+  }
+
+  /** As SenderSession.beginFull. What was sent before it is forgotten. */
+  beginFull(generation: number, epoch: number, layout: GuestLayout): void {
+    this.#packer = undefined;
+    this.#layout = layout;
+    this.#unacknowledged.length = 0;
+    this.#begin(epoch, true);
+    this.#in(0, () => this.#options.link.beginFull(generation, epoch, layout));
+  }
+
+  /** As SenderSession.beginCheckpoint. */
+  beginCheckpoint(epoch: number): void {
+    this.#begin(epoch, false);
+    this.#in(0, () => {
+      this.#packer?.next();
+      this.#options.link.beginCheckpoint(epoch);
+    });
+  }
+
+  /** As SenderSession.chunk. */
+  chunk(chunk: PageChunk, onSent: () => void): void {
+    const level = this.#level;
+    const figures = this.#figures!;
+    this.#in(level === 'plain' ? 0 : chunk.count, () => this.#send(chunk, level, figures, onSent));
+    if (this.#full && figures.plainBytes >= FULL_PART_BYTES) this.#nextPart();
+  }
+
+  /** As SenderSession.device. */
+  device(device: Buffer): void {
+    this.#in(0, () => this.#options.link.device(device));
+  }
+
+  /** As SenderSession.commit. */
+  commit(): void {
+    const figures = this.#figures!;
+    const epoch = this.#epoch;
+    this.#unacknowledged.push({ epoch, figures });
+    this.#in(0, () => this.#options.link.commit());
+  }
+
+  /** The backup has committed everything up to `epoch`. Returns what was sent of these, oldest first. */
+  committed(epoch: number): SentFigures[] {
+    const done: SentFigures[] = [];
+    const now = this.#options.clock.now();
+    while (this.#unacknowledged.length > 0 && this.#unacknowledged[0]!.epoch <= epoch) {
+      const { figures } = this.#unacknowledged.shift()!;
+      this.#options.choice.committed(figures, now);
+      done.push(figures);
+    }
+    return done;
+  }
+
+  #begin(epoch: number, full: boolean): void {
+    this.#epoch = epoch;
+    this.#full = full;
+    this.#choose();
+  }
+
+  /** A full copy goes on; how it went so far may change the effort. */
+  #nextPart(): void {
+    this.#options.choice.part(this.#figures!, this.#options.clock.now());
+    this.#choose();
+  }
+
+  #choose(): void {
+    const { lz4, choice, clock } = this.#options;
+    this.#level = lz4 ? choice.next(this.#full) : 'plain';
+    const now = clock.now();
+    this.#figures = {
+      ...{ level: this.#level, plainBytes: 0, sentBytes: 0, packMs: 0 },
+      ...{ fromMs: now, toMs: now },
+    };
+    if (this.#level !== 'plain') this.#packer ??= new Packer(lz4!, this.#layout!);
+  }
+
+  #send(chunk: PageChunk, level: PackLevel, figures: SentFigures, onSent: () => void): void {
+    const { link, clock } = this.#options;
+    const plainBytes = chunk.count * ENTRY_BYTES + chunk.dataBytes;
+    const from = clock.now();
+    if (figures.plainBytes === 0) figures.fromMs = from;
+    figures.plainBytes += plainBytes;
+    figures.toMs = from;
+    if (level === 'plain' || link.state === 'closed') {
+      this.#packer?.passed(chunk);
+      figures.sentBytes += plainBytes;
+      return link.chunk(chunk, onSent);
+    }
+    const payload = this.#packer!.pack(chunk, level);
+    figures.toMs = clock.now();
+    figures.packMs += figures.toMs - from;
+    for (const { length } of payload) figures.sentBytes += length;
+    link.packed(payload, chunk.count, onSent);
+  }
+
+  /** Does it now if it is its turn, or later, in order. */
+  #in(pages: number, run: () => void): void {
+    if (this.#waiting.length > 0 || (pages > 0 && this.#pagesLeft <= 0)) {
+      this.#waiting.push({ pages, run });
+      return;
+    }
+    this.#do({ pages, run });
+  }
+
+  #do({ pages, run }: Waiting): void {
+    if (pages > 0) {
+      this.#pagesLeft -= pages;
+      if (!this.#turnComes) {
+        this.#turnComes = true;
+        this.#later(() => this.#turn());
+      }
+    }
+    run();
+  }
+
+  #turn(): void {
+    this.#turnComes = false;
+    this.#pagesLeft = PAGES_PER_TURN;
+    const waited = this.#waiting.length > 0;
+    while (this.#waiting.length > 0) {
+      if (this.#waiting[0]!.pages > 0 && this.#pagesLeft <= 0) return;
+      this.#do(this.#waiting.shift()!);
+    }
+    if (waited && this.#windowWanted) {
+      this.#windowWanted = false;
+      if (this.#options.link.window) this.#options.windowOpen();
+    }
+  }
+}
