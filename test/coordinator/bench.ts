@@ -5,7 +5,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import fs from 'node:fs';
-import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -17,8 +16,11 @@ import { QmpClient } from '../../common/qmp/client.ts';
 import { type CommandHandler, QmpServer } from '../../common/qmp/server.ts';
 import type { CoordinatorStatus } from '../../coordinator/status.ts';
 import type { WitnessStore } from '../../witness/store.ts';
+import { freePort } from '../ports.ts';
 import { openStore, serve } from '../witness/support.ts';
 import { guestAnswers } from './fake-guest.ts';
+
+export { freePort };
 
 export const VM = 'vm1';
 const MAIN = fileURLToPath(new URL('../../coordinator/main.js', import.meta.url));
@@ -35,14 +37,6 @@ export async function until(what: string, holds: () => boolean | Promise<boolean
     if (performance.now() > deadline) throw new Error(`not within ${WAIT_MS} ms: ${what}`);
     await sleep(10);
   }
-}
-
-export async function freePort(): Promise<number> {
-  const server = net.createServer();
-  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as net.AddressInfo;
-  await new Promise(resolve => server.close(resolve));
-  return port;
 }
 
 /** A coordinator's process, and all that it wrote. */

@@ -1,10 +1,10 @@
 /** The guest's program as an ordinary process of this machine, compiled once per test file. */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { ExecutionContext } from 'ava';
+import { isFree } from '../ports.ts';
 
 let program: string | undefined;
 
@@ -41,14 +41,6 @@ export async function freePortBase(): Promise<number> {
     if (free.every(Boolean)) return base;
   }
   throw new Error('no free ports for the guest');
-}
-
-function isFree(port: number): Promise<boolean> {
-  const server = createServer();
-  return new Promise(resolve => {
-    server.on('error', () => resolve(false));
-    server.listen(port, () => server.close(() => resolve(true)));
-  });
 }
 
 /** Resolves when the child has printed `text` on stdout. */

@@ -1,9 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import net from 'node:net';
 import { fileURLToPath } from 'node:url';
 import test, { type ExecutionContext } from 'ava';
 import type { TcpAddress } from '../../common/options.ts';
+import { freePort } from '../ports.ts';
 import { connect, create, storePath, turn, VM } from './support.ts';
 
 const MAIN = fileURLToPath(new URL('../../witness/main.js', import.meta.url));
@@ -35,14 +35,6 @@ async function start(t: ExecutionContext, file: string, port: number): Promise<C
   }
   t.regex(said, /"serving"/);
   return child;
-}
-
-async function freePort(): Promise<number> {
-  const server = net.createServer();
-  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as net.AddressInfo;
-  await new Promise(resolve => server.close(resolve));
-  return port;
 }
 
 async function initialised(t: ExecutionContext): Promise<{ file: string; address: TcpAddress }> {
