@@ -148,6 +148,7 @@ for (const [how, end] of [
       const command = [process.execPath, 'build/ctl/main.js', 'top', '--socket', socket];
       const child = spawn('python3', ['-c', PTY, '100', '30', ...command], {
         stdio: ['pipe', 'pipe', 'inherit'],
+        env: { ...process.env, NO_COLOR: '1' },
       });
       t.teardown(() => void child.kill('SIGKILL'));
       let said = '';
