@@ -2,8 +2,10 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-/** What a file's tests need: nothing; root and network namespaces; root and a QEMU. */
-export const NEEDS = ['nothing', 'root', 'qemu'] as const;
+/**
+ * What a file's tests need: nothing but processors, for minutes; nothing; root and network namespaces; root and a QEMU.
+ */
+export const NEEDS = ['time', 'nothing', 'root', 'qemu'] as const;
 export type Needs = (typeof NEEDS)[number];
 
 export interface TestFile {
@@ -11,6 +13,9 @@ export interface TestFile {
   path: string;
   needs: Needs;
 }
+
+/** Searches without a clock or a socket: how fast they are changes nothing but how long they take. */
+const SEARCHES: readonly string[] = ['test/model/model.test.ts', 'test/sim/simulation.test.ts'];
 
 /** Inside a quoted text: "needs" and the words up to the next punctuation, or one of them and a colon at its start. */
 const TITLE_NEEDS = /['"`](?:[^'"`\n]*\bneeds ([a-z, ]*)|((?:root|namespaces?|qemu): ))/gi;
@@ -37,7 +42,9 @@ export function findTestFiles(repository: string, patterns: readonly string[]): 
     .sort();
   const files = paths.map(path => ({
     path,
-    needs: needsOf(readFileSync(join(repository, path), 'utf8')),
+    needs: SEARCHES.includes(path)
+      ? ('time' as const)
+      : needsOf(readFileSync(join(repository, path), 'utf8')),
   }));
   return NEEDS.flatMap(needs => files.filter(file => file.needs === needs));
 }
