@@ -56,7 +56,8 @@ export interface CoordinatorConfig {
   };
   detection: { silenceMs: number; beatMs: number };
   inFlight: { checkpointsMax: number; bytesMax: number };
-  stagingBytesMax: number;
+  /** The most staging memory, on either side; undefined: by the guest's memory (checkpoint/staging-bound.ts). */
+  stagingBytesMax: number | undefined;
   /** Whether checkpoints are packed before they are sent. */
   pack: PackOption;
   /** Whether a full copy is loaded into a spare QEMU before it is acknowledged. */
@@ -148,7 +149,11 @@ export const COORDINATOR: CommandSpec = {
       help: 'unacknowledged checkpoints at most',
     },
     'in-flight-mib': { type: 'string', value: 'MIB', default: '256', help: 'their bytes at most' },
-    'staging-mib': { type: 'string', value: 'MIB', default: '64', help: 'local staging at most' },
+    'staging-mib': {
+      type: 'string',
+      value: 'MIB',
+      help: "staging memory at most (default: 1.5 times the guest's memory, 64 at least)",
+    },
     pack: {
       type: 'string',
       value: 'WHEN',
@@ -258,7 +263,7 @@ export function coordinatorConfig(line: CommandLine): CoordinatorConfig {
       checkpointsMax: wholeNumber('in-flight', value['in-flight'], 1, 64),
       bytesMax: wholeNumber('in-flight-mib', value['in-flight-mib'], 1, 65_536) * 2 ** 20,
     },
-    stagingBytesMax: wholeNumber('staging-mib', value['staging-mib'], 2, 65_536) * 2 ** 20,
+    stagingBytesMax: stagingBytes(text(value['staging-mib'])),
     pack: packOption(text(value.pack)),
     trialLoad: value['no-trial-load'] !== true,
     allowUnheld: (value['allow-unheld'] as string[] | undefined) ?? [],
@@ -294,6 +299,12 @@ function registerOf({ values }: CommandLine): Pick<CoordinatorConfig, 'witness' 
     throw new CurlingError('CURLING_USAGE', 'expected --witness or --etcd, got both');
   if (etcd) return { witness: undefined, etcd };
   return { witness: tcpAddress('witness', requiredText('witness', values.witness)), etcd };
+}
+
+function stagingBytes(given: string | undefined): number | undefined {
+  return given === undefined
+    ? undefined
+    : wholeNumber('staging-mib', given, 2, 1_048_576) * 2 ** 20;
 }
 
 function text(value: unknown): string | undefined {

@@ -14,6 +14,8 @@ import type { StopAt } from '../common/test-stop.ts';
 import type { HostEvent } from './arbitration/host-events.ts';
 import type { HostState } from './arbitration/host-state.ts';
 import type { Owner } from './arbitration/register.ts';
+import type { StagingAdvice } from './checkpoint/staging-advice.ts';
+import { stagingBound } from './checkpoint/staging-bound.ts';
 import { type CheckpointDone, hintTimeout } from './checkpoint-hints.ts';
 import type { CoordinatorConfig } from './config.ts';
 import type { OutputGate } from './output-gate.ts';
@@ -29,6 +31,7 @@ import { vcpuThreads } from './qemu/guest-load.ts';
 import { type MainMemory, queryMainMemory } from './qemu/main-memory.ts';
 import { dialBackup } from './replication/dial.ts';
 import type { SenderSession } from './replication/sender.ts';
+import type { Welcome } from './replication/types.ts';
 import type { Sabotage } from './sabotage.ts';
 import type { Telemetry } from './telemetry.ts';
 import { Watch } from './watch.ts';
@@ -47,6 +50,8 @@ const RETRY_END_MS = 500;
 const UNREF = { ref: false };
 /** How often QEMU is asked to end a protection. */
 const END_ATTEMPTS = 3;
+/** How long a warning stands after the guest waited for staging memory. */
+const STAGING_WARNING_MS = 60_000;
 
 export interface PrimaryModules {
   config: CoordinatorConfig;
@@ -61,6 +66,8 @@ export interface PrimaryModules {
   dispatch(event: HostEvent): void;
   /** For the operator: why there is no protection. */
   explain(reason: string): void;
+  /** Tells management tools. */
+  emit(event: string, data: JsonObject): void;
 }
 
 export class Primary {
@@ -81,6 +88,9 @@ export class Primary {
   #warnings: string[] = [];
   /** Why nothing is packed any more. */
   #packFailed: string | undefined;
+  /** Bytes of the guest's main memory. */
+  #ramBytes = 0;
+  #stagingFull: { text: string; atMs: number } | undefined;
 
   constructor(modules: PrimaryModules) {
     this.#modules = modules;
@@ -107,8 +117,13 @@ export class Primary {
   }
 
   get warnings(): readonly string[] {
-    if (this.#packFailed === undefined) return this.#warnings;
-    return [...this.#warnings, `checkpoints are not packed any more: ${this.#packFailed}`];
+    return [
+      ...this.#warnings,
+      ...(this.#stagingWarns ? [this.#stagingFull!.text] : []),
+      ...(this.#packFailed === undefined
+        ? []
+        : [`checkpoints are not packed any more: ${this.#packFailed}`]),
+    ];
   }
 
   get wanted(): boolean {
@@ -238,6 +253,7 @@ export class Primary {
       const guest = await describeGuest(this.#qmp!);
       const memory = await queryMainMemory(this.#qmp!);
       this.#vcpuThreads = await vcpuThreads(this.#qmp!);
+      this.#ramBytes = guest.ramBytes;
       this.#dial(address, guest, memory);
     } catch (error) {
       this.#modules.explain(messageOf(error));
@@ -286,6 +302,7 @@ export class Primary {
             return this.#dropLink('not wanted any more');
           this.#peer = { host: welcome.host, incarnation: welcome.receiver };
           this.#watch = this.#watchPeer();
+          this.#compareBounds(welcome, guest.ramBytes);
           void this.#protect(link, memory.block, welcome.packing === PACKING_FORM);
         },
         ack: epoch => this.#acknowledged(epoch),
@@ -328,7 +345,7 @@ export class Primary {
       {
         migrateSocket: `${config.runDir}/migrate.sock`,
         mainBlock,
-        stagingBytesMax: config.stagingBytesMax,
+        stagingBytesMax: stagingBound(config.stagingBytesMax, this.#ramBytes),
         stallMs: Math.max(STALL_MS_MIN, STALL_DETECTIONS * config.detection.silenceMs),
         generation: generation + 1,
         epoch,
@@ -361,6 +378,7 @@ export class Primary {
               { code: error.code },
               `held output is lost: ${error.message}`,
             ),
+          stagingFull: advice => this.#noteStagingFull(advice),
         },
       },
     );
@@ -371,6 +389,31 @@ export class Primary {
       this.#modules.explain(messageOf(error));
       if (this.#protection === protection) this.#peerLost(messageOf(error));
     }
+  }
+
+  /** A checkpoint may have all of the guest's memory: a backup that takes less is told of beforehand. */
+  #compareBounds({ host, stagedBytesMax }: Welcome, ramBytes: number): void {
+    if (stagedBytesMax >= ramBytes) return;
+    const [bound, ram] = [stagedBytesMax, ramBytes].map(
+      bytes => `${Math.round(bytes / 2 ** 20)} MiB`,
+    );
+    const text = `${host} takes checkpoints of ${bound} at most, less than this guest's memory of ${ram}`;
+    this.#warnings.push(`${text}: a larger one ends the protection; raise its --staging-mib`);
+  }
+
+  get #stagingWarns(): boolean {
+    const since = this.#stagingFull?.atMs;
+    return since !== undefined && this.#modules.clock.now() - since < STAGING_WARNING_MS;
+  }
+
+  #noteStagingFull({ change, text }: StagingAdvice): void {
+    const { clock, state, emit } = this.#modules;
+    const known = this.#stagingWarns;
+    this.#stagingFull = { text, atMs: clock.now() };
+    this.#failures.say('warn', { change }, text);
+    if (known) return;
+    const { vm, me, generation } = state();
+    emit('STAGING_FULL', { vm, host: me.host, generation, change, reason: text });
   }
 
   #acknowledged(epoch: number): void {

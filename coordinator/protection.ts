@@ -21,6 +21,7 @@ import type { StopAt, StopPoint } from '../common/test-stop.ts';
 import type { GuestLayout } from './checkpoint/layout.ts';
 import type { PageChunk } from './checkpoint/page-chunk.ts';
 import { Staging } from './checkpoint/staging.ts';
+import { type StagingAdvice, stagingAdvice } from './checkpoint/staging-advice.ts';
 import { type CheckpointDone, CheckpointHints } from './checkpoint-hints.ts';
 import { Meter } from './meter.ts';
 import type { OutputGate } from './output-gate.ts';
@@ -38,6 +39,13 @@ import { NO_WORK, type Telemetry, type WorkCounters } from './telemetry.ts';
 const CHUNK_PAGES = 64;
 /** 4 MiB: a larger checkpoint is sent while the rest of it is still being staged. */
 const DEFERRED_CHUNKS_MAX = 16;
+/** 64 MiB: the same for one that is packed, which takes more of this process's time. */
+const PACKED_CHUNKS_MAX = 256;
+/** Of a full copy, beyond what the link has taken: more would not make it faster, as QEMU and not the guest waits. */
+const COPY_BYTES_MAX = 64 << 20;
+/** Between two looks at the staging memory, and between two steps of its growth. */
+const TEND_MS = 1_000;
+const GROW_MS = 1;
 
 export interface ProtectionHandlers {
   /** The guest is stopped and its full copy, epoch `epoch`, is staged: hold output, then call begin(). */
@@ -46,6 +54,8 @@ export interface ProtectionHandlers {
   guestLost(error: CurlingError): void;
   /** The proxy could not seal: its held frames are lost, and none of them was released. */
   proxyLost(error: CurlingError): void;
+  /** The stopped guest had to wait for staging memory. */
+  stagingFull(advice: StagingAdvice): void;
 }
 
 export interface ProtectionModules {
@@ -68,6 +78,7 @@ export interface ProtectionOptions {
   migrateSocket: string;
   /** Name of the RAM block that is the guest's main memory. */
   mainBlock: string;
+  /** Bound of the staging memory. */
   stagingBytesMax: number;
   /** As ColoSessionOptions. */
   stallMs?: number;
@@ -123,10 +134,18 @@ export class Protection {
   #pendingEpoch = -1;
   #bytesBefore = 0;
   #pagesBefore = 0;
+  /** Waits for staging memory, and bytes that the link has taken, when the checkpoint began. */
+  #waitsBefore = 0;
+  #sentBytes = 0;
+  #sentBefore = 0;
+  #resumedAtMs = 0;
   #timer: NodeJS.Timeout | undefined;
+  #tendTimer: NodeJS.Timeout | undefined;
   #ending: Promise<void> | undefined;
   /** Chunks that are staged and not sent. */
   readonly #waitingChunks: PageChunk[] = [];
+  /** Whether the checkpoint is too large to wait until the guest runs on. */
+  #large = false;
   /** The checkpoints in flight: when they began and were staged, oldest first. */
   readonly #inFlight: { epoch: number; beganAtMs: number; stagedAtMs: number }[] = [];
   readonly #hints = new CheckpointHints();
@@ -138,6 +157,7 @@ export class Protection {
     this.#outlet = new Outlet({ ...modules, windowOpen: () => this.windowOpen() });
     this.#staging = new Staging({
       poolBytes: options.stagingBytesMax,
+      copyBytes: COPY_BYTES_MAX,
       chunkPages: CHUNK_PAGES,
       onChunk: chunk => this.#onChunk(chunk),
     });
@@ -174,10 +194,21 @@ export class Protection {
   /** What happened since the start; nothing any more once it has ended and the telemetry has it. */
   get work(): WorkCounters {
     if (this.#phase === 'ended') return NO_WORK;
-    const { waits, overflows } = this.#staging.counters;
-    const { windowClosed } = this.figures;
-    const own = { guestWaits: waits, stagingOverflows: overflows, windowClosed };
+    const { overflows, grownBytes, shrunkBytes } = this.#staging.poolCounters;
+    const own = {
+      guestWaits: this.#guestWaits,
+      stagingOverflows: overflows,
+      stagingGrownBytes: grownBytes,
+      stagingShrunkBytes: shrunkBytes,
+      windowClosed: this.figures.windowClosed,
+    };
     return { ...NO_WORK, ...this.#schedule?.counters, ...this.#hints.counters, ...own };
+  }
+
+  /** The staging memory: reserved now, the most that was in use at once, and its bound. Bytes. */
+  get stagingMemory(): { bytes: number; peakBytes: number; boundBytes: number } {
+    const { reservedBytes: bytes, peakBytes, boundBytes } = this.#staging;
+    return { bytes, peakBytes, boundBytes };
   }
 
   /**
@@ -205,7 +236,9 @@ export class Protection {
     assert(this.#phase === 'waiting', 'the pair stands after its full copy');
     this.#phase = 'active';
     const now = this.#modules.clock.now();
+    this.#resumedAtMs = now;
     this.#modules.telemetry.activated();
+    this.#tend();
     this.#schedule = new CheckpointSchedule(now, this.#options.schedule);
     this.#load = new GuestLoad(this.#options.vcpuThreads, now);
     if (this.#session.state === 'requested') this.#schedule.requested();
@@ -271,24 +304,29 @@ export class Protection {
     this.#modules.telemetry.ended(this.work);
     this.#phase = 'ended';
     clearTimeout(this.#timer);
+    clearTimeout(this.#tendTimer);
     this.#load?.close();
     await this.#session.end();
   }
 
   /**
    * Pages of a small checkpoint wait until the guest runs on: sending costs time that it would stand still. So do all
-   * that are to be packed, as long as there is room.
+   * that are to be packed, up to a larger bound.
    */
   #onChunk(chunk: PageChunk): void {
     this.#waitingChunks.push(chunk);
-    const small = this.#waitingChunks.length <= DEFERRED_CHUNKS_MAX || this.#outlet.packs;
-    if (this.#phase === 'active' && small && !this.#staging.starved) return;
+    const most = this.#outlet.packs ? PACKED_CHUNKS_MAX : DEFERRED_CHUNKS_MAX;
+    this.#large ||= this.#waitingChunks.length > most;
+    if (this.#phase === 'active' && !this.#large && !this.#staging.starved) return;
     this.#sendChunks();
   }
 
   #sendChunks(): void {
     for (const chunk of this.#waitingChunks.splice(0)) {
-      this.#outlet.chunk(chunk, () => this.#staging.recycle(chunk));
+      this.#outlet.chunk(chunk, () => {
+        this.#sentBytes += chunk.dataBytes;
+        this.#staging.recycle(chunk);
+      });
       this.pass('pages-sent');
     }
   }
@@ -306,6 +344,7 @@ export class Protection {
     this.#phase = 'held';
     this.#firstDevice = device;
     this.#copied = true;
+    this.#staging.copied();
     this.#modules.stopAt('snapshot');
     this.#modules.handlers.snapshot(this.#taken);
   }
@@ -341,6 +380,9 @@ export class Protection {
     this.#replyAtMs = now;
     this.#bytesBefore = this.#staging.counters.dataBytes;
     this.#pagesBefore = this.#stagedPages;
+    this.#waitsBefore = this.#guestWaits;
+    this.#large = false;
+    this.#sentBefore = this.#sentBytes;
     this.#schedule?.stopped(now);
     this.#modules.telemetry.started();
     this.#session.reply(); // first: the guest's output waits for what QEMU does now
@@ -387,13 +429,43 @@ export class Protection {
     const bytes = this.#staging.counters.dataBytes - this.#bytesBefore + device.length;
     this.figures.bytes.record(bytes);
     this.figures.bytesTotal += bytes;
-    this.figures.guestWaits = this.#staging.counters.waits;
+    if (this.#guestWaits > this.#waitsBefore) this.#waited(pauseMs);
+    this.#resumedAtMs = now;
     this.#inFlight.push({ epoch: this.#taken, beganAtMs: this.#replyAtMs, stagedAtMs: now });
     telemetry.staged(pauseMs, bytes, this.#stagedPages - this.#pagesBefore, this.inFlight);
     if (sabotage === 'seal-after-loaded') return this.#sealLate(device, this.#taken);
     if (sabotage === 'release-before-ack') gate.release(this.#taken);
     this.pass('resumed');
     this.#send(device);
+    this.#tend();
+  }
+
+  get #guestWaits(): number {
+    const { waits, copyWaits } = this.#staging.counters;
+    return waits - copyWaits;
+  }
+
+  #waited(pauseMs: number): void {
+    this.figures.guestWaits = this.#guestWaits;
+    const advice = stagingAdvice({
+      bytes: this.#staging.counters.dataBytes - this.#bytesBefore,
+      ranMs: this.#replyAtMs - this.#resumedAtMs,
+      pauseMs,
+      sentBytes: this.#sentBytes - this.#sentBefore,
+      boundBytes: this.#staging.boundBytes,
+    });
+    this.#modules.handlers.stagingFull(advice);
+  }
+
+  /** Fits the staging memory to what was used of it, while the guest runs. */
+  #tend(): void {
+    clearTimeout(this.#tendTimer);
+    if (this.#phase !== 'active' || this.#lost) return;
+    const { state } = this.#session;
+    const stopped = state !== 'running' && state !== 'requested';
+    const more = !stopped && this.#staging.tend(this.#modules.clock.now());
+    const wait = more ? GROW_MS : TEND_MS;
+    this.#tendTimer = setTimeout(() => this.#tend(), wait).unref();
   }
 
   get #stagedPages(): number {

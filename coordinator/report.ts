@@ -85,6 +85,7 @@ function checkpointOf(
     inFlight: protection?.inFlight ?? 0,
     guestWaits: figures?.guestWaits ?? 0,
     windowClosed: figures?.windowClosed ?? 0,
+    staging: protection?.stagingMemory ?? { bytes: 0, peakBytes: 0, boundBytes: 0 },
   };
 }
 

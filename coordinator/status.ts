@@ -75,6 +75,8 @@ export interface CoordinatorStatus {
     inFlight: number;
     guestWaits: number;
     windowClosed: number;
+    /** Staging memory here: reserved now, the most in use at once in this protection, its bound. 0 without one. */
+    staging: { bytes: number; peakBytes: number; boundBytes: number };
   };
   /**
    * Milliseconds from the first frame of an epoch to its release, since this process started: what protection adds to

@@ -28,6 +28,9 @@ export interface WorkCounters {
   guestWaits: number;
   /** Staging chunks that were made above the bound. */
   stagingOverflows: number;
+  /** Staging memory that was reserved after the start of the protection, and given back. Bytes. */
+  stagingGrownBytes: number;
+  stagingShrunkBytes: number;
   /** Times that a due checkpoint waited because too much was in flight. */
   windowClosed: number;
 }
@@ -36,7 +39,8 @@ export const NO_WORK: Readonly<WorkCounters> = {
   ...{ output: 0, deadline: 0, interval: 0, hint: 0 },
   ...{ outputWaitedForRequest: 0, outputWaitedForInFlight: 0, outputWaitedForBudget: 0 },
   ...{ hintsCommitted: 0, hintsTimedOut: 0, hintsEnded: 0, hintsRefused: 0 },
-  ...{ guestWaits: 0, stagingOverflows: 0, windowClosed: 0 },
+  ...{ guestWaits: 0, stagingOverflows: 0, stagingGrownBytes: 0, stagingShrunkBytes: 0 },
+  windowClosed: 0,
 };
 
 export class Telemetry {

@@ -27,11 +27,15 @@ export class PageChunk {
   count = 0;
   dataPages = 0;
 
-  /** @param capacity Pages, 1 or more. The memory is touched here, not when a guest waits for it. */
-  constructor(capacity: number = CHUNK_PAGES) {
+  /**
+   * @param capacity Pages, 1 or more.
+   * @param data Where their contents go, so many times PAGE_BYTES; memory of its own unless given.
+   */
+  constructor(capacity: number = CHUNK_PAGES, data: Buffer = Buffer.alloc(capacity * PAGE_BYTES)) {
+    assert(data.length === capacity * PAGE_BYTES, 'a chunk has room for its pages');
     this.capacity = capacity;
     this.entries = Buffer.alloc(capacity * ENTRY_BYTES);
-    this.data = Buffer.alloc(capacity * PAGE_BYTES, 0xff);
+    this.data = data;
   }
 
   get full(): boolean {

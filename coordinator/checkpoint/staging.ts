@@ -1,20 +1,25 @@
 /**
- * Where the pages of a checkpoint are put while QEMU's guest waits: a bounded pool of PageChunks. A full chunk goes to
- * its consumer (replication), who gives it back with `recycle`; the partial one goes when the checkpoint ends.
+ * Where the pages of a checkpoint are put while QEMU's guest waits: a pool of PageChunks, which grows with what is in use
+ * and shrinks again (pool-plan.ts). A full chunk goes to its consumer (replication), who gives it back with `recycle`;
+ * the partial one goes when the checkpoint ends.
  *
  * At the bound `starved` is true and the reader of QEMU's socket pauses until `whenFree` calls it back. What one socket
  * chunk still holds is always taken: for that, chunks above the bound are made, and dropped when they come back.
  *
- *   free + lent + (0 or 1 being filled) = chunks;  chunks > chunksMax only while starved
+ *   used = lent + (0 or 1 being filled);  used > the bound only while starved
  */
 import assert from 'node:assert/strict';
 import type { PageSink, PageTarget } from '../qemu/page-sink.ts';
+import { ChunkPool } from './chunk-pool.ts';
 import { PAGE_BYTES } from './layout.ts';
-import { CHUNK_PAGES, PageChunk } from './page-chunk.ts';
+import { CHUNK_PAGES, type PageChunk } from './page-chunk.ts';
+import { PoolPlan } from './pool-plan.ts';
 
 export interface StagingOptions {
-  /** Bytes of page data in the pool, all reserved at once; at least two chunks (2 MiB) are. Default 64 MiB. */
+  /** The bound: bytes of page data in the pool, but at least two chunks. Default 64 MiB. */
   poolBytes?: number;
+  /** The bound until `copied` is called; the guest runs then and QEMU is what is held back. Default: as above. */
+  copyBytes?: number;
   /** Pages of one chunk. Default 256 (1 MiB); smaller ones are for tests. */
   chunkPages?: number;
   /** Takes a chunk that is full, or the last of its checkpoint. It belongs to the callee until `recycle`. */
@@ -22,6 +27,8 @@ export interface StagingOptions {
 }
 
 const POOL_BYTES = 64 << 20;
+/** Reserved at once, and kept: more than most checkpoints. */
+const KEPT_BYTES = 4 << 20;
 const CHUNKS_MIN = 2;
 
 export class Staging implements PageSink {
@@ -37,37 +44,71 @@ export class Staging implements PageSink {
     chunks: 0,
     /** Times that reading waited for a chunk. */
     waits: 0,
-    /** Chunks made above the bound. */
-    overflows: 0,
+    /** Of these, the ones while the full copy came. */
+    copyWaits: 0,
   };
-  readonly target: PageTarget;
+  readonly target: PageTarget = { buffer: Buffer.alloc(0), offset: 0 };
   readonly #onChunk: (chunk: PageChunk) => void;
-  readonly #chunkPages: number;
-  readonly #chunksMax: number;
-  readonly #free: PageChunk[] = [];
+  readonly #pool: ChunkPool;
+  readonly #plan: PoolPlan;
   readonly #lent = new Set<PageChunk>();
+  #chunksMax: number;
+  #copying: boolean;
   #current: PageChunk | undefined;
   #onFree: (() => void) | undefined;
+  /** The most chunks in use at once: since the last `tend`, and ever. */
+  #peak = 0;
+  #peakEver = 0;
 
   constructor(options: StagingOptions) {
     this.#onChunk = options.onChunk;
-    this.#chunkPages = options.chunkPages ?? CHUNK_PAGES;
-    const chunkBytes = this.#chunkPages * PAGE_BYTES;
-    const chunks = Math.floor((options.poolBytes ?? POOL_BYTES) / chunkBytes);
-    this.#chunksMax = Math.max(CHUNKS_MIN, chunks);
-    for (let i = 0; i < this.#chunksMax; i++) this.#free.push(new PageChunk(this.#chunkPages));
-    this.target = { buffer: this.#free[0]!.data, offset: 0 };
+    const chunkPages = options.chunkPages ?? CHUNK_PAGES;
+    const chunksOf = (bytes: number) =>
+      Math.max(CHUNKS_MIN, Math.floor(bytes / (chunkPages * PAGE_BYTES)));
+    const chunksMax = chunksOf(options.poolBytes ?? POOL_BYTES);
+    const chunksMin = Math.min(chunksMax, chunksOf(KEPT_BYTES));
+    this.#pool = new ChunkPool({ chunkPages, chunksMin, chunksMax });
+    this.#plan = new PoolPlan({ chunksMin, chunksMax });
+    this.#copying = options.copyBytes !== undefined;
+    this.#chunksMax = Math.min(chunksMax, chunksOf(options.copyBytes ?? Number.MAX_SAFE_INTEGER));
   }
 
   /** Whether the pool is above its bound, or the next page would lift it above. */
   get starved(): boolean {
-    if (this.#free.length > 0) return false;
-    return this.#current === undefined || this.#chunks > this.#chunksMax;
+    const { used } = this.#pool;
+    return this.#current ? used > this.#chunksMax : used >= this.#chunksMax;
   }
 
   /** Bytes of page data that the pool has reserved now. */
   get reservedBytes(): number {
-    return this.#chunks * this.#chunkPages * PAGE_BYTES;
+    return this.#pool.chunks * this.#pool.chunkBytes;
+  }
+
+  /** The most that it may reserve. */
+  get boundBytes(): number {
+    return this.#pool.chunksMax * this.#pool.chunkBytes;
+  }
+
+  /** The most that was in use at once. */
+  get peakBytes(): number {
+    return this.#peakEver * this.#pool.chunkBytes;
+  }
+
+  /** What the pool did: bytes reserved after the start, given back, and chunks made above the bound. */
+  get poolCounters(): {
+    grownBytes: number;
+    lateBytes: number;
+    shrunkBytes: number;
+    overflows: number;
+  } {
+    const { grown, late, shrunk, overflows } = this.#pool.counters;
+    const bytes = this.#pool.chunkBytes;
+    return {
+      grownBytes: grown * bytes,
+      lateBytes: late * bytes,
+      shrunkBytes: shrunk * bytes,
+      overflows,
+    };
   }
 
   /** Chunks that the consumer has not given back. */
@@ -99,41 +140,61 @@ export class Staging implements PageSink {
     this.#handOver(false);
   }
 
+  /** The full copy has come: checkpoints follow, for which a guest waits. */
+  copied(): void {
+    this.#copying = false;
+    this.#chunksMax = this.#pool.chunksMax;
+    this.#wake();
+  }
+
   /** The checkpoint will not end: its partial chunk is emptied. The consumer still gives back what it was handed. */
   discard(): void {
     const chunk = this.#current;
     this.#current = undefined;
-    if (chunk) this.#putBack(chunk);
+    if (chunk) this.#pool.giveBack(chunk);
     this.#onFree = undefined;
   }
 
   /** Takes back a chunk that `onChunk` was given. */
   recycle(chunk: PageChunk): void {
     assert(this.#lent.delete(chunk), 'a chunk came back that was not lent');
-    this.#putBack(chunk);
-    if (this.starved) return;
-    const onFree = this.#onFree;
-    this.#onFree = undefined;
-    onFree?.();
+    this.#pool.giveBack(chunk);
+    this.#wake();
   }
 
   /** Calls `callback` once, when the pool has a chunk again; only while starved. Counts a wait. */
   whenFree(callback: () => void): void {
     assert(this.starved && !this.#onFree, 'there is nothing to wait for, or somebody waits');
     this.counters.waits++;
+    if (this.#copying) this.counters.copyWaits++;
     this.#onFree = callback;
   }
 
-  get #chunks(): number {
-    return this.#free.length + this.#lent.size + (this.#current ? 1 : 0);
+  /**
+   * Grows the pool by one slab, or gives back what was not needed for a while. Takes about a millisecond: to be called
+   * when no guest waits, about once a second and after each checkpoint.
+   * @returns whether there is more to grow: call again soon
+   */
+  tend(now: number): boolean {
+    this.#plan.used(this.#peak, now);
+    this.#peak = this.#pool.used;
+    const next = this.#plan.next(this.#pool.chunks, now);
+    if (next > this.#pool.chunks) return this.#pool.grow() && next > this.#pool.chunks;
+    if (next < this.#pool.chunks) this.#pool.shrink(next);
+    return false;
+  }
+
+  #wake(): void {
+    if (this.starved) return;
+    const onFree = this.#onFree;
+    this.#onFree = undefined;
+    onFree?.();
   }
 
   #take(): PageChunk {
-    let chunk = this.#free.pop();
-    if (!chunk) {
-      chunk = new PageChunk(this.#chunkPages);
-      this.counters.overflows++;
-    }
+    const chunk = this.#pool.take();
+    this.#peak = Math.max(this.#peak, this.#pool.used);
+    this.#peakEver = Math.max(this.#peakEver, this.#peak);
     this.#current = chunk;
     return chunk;
   }
@@ -146,12 +207,5 @@ export class Staging implements PageSink {
     this.#lent.add(chunk);
     this.counters.chunks++;
     this.#onChunk(chunk);
-  }
-
-  #putBack(chunk: PageChunk): void {
-    // The chunk is in none of the three places here: it stays only while it fits under the bound.
-    if (this.#chunks >= this.#chunksMax) return;
-    chunk.reset();
-    this.#free.push(chunk);
   }
 }

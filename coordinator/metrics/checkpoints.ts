@@ -126,6 +126,36 @@ const WAITS: Family<CoordinatorSource>[] = [
     read: source => work(source).stagingOverflows,
   },
   {
+    name: 'curling_staging_bytes',
+    type: 'gauge',
+    help: 'Staging memory that is reserved now; 0 without a protection.',
+    read: ({ coordinator }) => coordinator.primary.protection?.stagingMemory.bytes ?? 0,
+  },
+  {
+    name: 'curling_staging_peak_bytes',
+    type: 'gauge',
+    help: 'The most of it that was in use at once in this protection.',
+    read: ({ coordinator }) => coordinator.primary.protection?.stagingMemory.peakBytes ?? 0,
+  },
+  {
+    name: 'curling_staging_bound_bytes',
+    type: 'gauge',
+    help: 'The most of it that there may be.',
+    read: ({ coordinator }) => coordinator.primary.protection?.stagingMemory.boundBytes ?? 0,
+  },
+  {
+    name: 'curling_staging_grown_bytes_total',
+    type: 'counter',
+    help: 'Staging memory that was reserved because checkpoints had become larger.',
+    read: source => work(source).stagingGrownBytes,
+  },
+  {
+    name: 'curling_staging_shrunk_bytes_total',
+    type: 'counter',
+    help: 'Staging memory that was given back because it was not needed for a while.',
+    read: source => work(source).stagingShrunkBytes,
+  },
+  {
     name: 'curling_window_closed_total',
     type: 'counter',
     help: 'Times that a due checkpoint waited because too much was in flight to the backup.',

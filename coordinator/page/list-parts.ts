@@ -15,6 +15,7 @@ const TONES: Readonly<Record<string, Tone>> = {
   PROTECTION_STARTED: 'unsure',
   PEER_SUSPECTED: 'unsure',
   FAILED_OVER: 'unsure',
+  STAGING_FULL: 'unsure',
   PROTECTION_LOST: 'bad',
   PROTECTION_FAILED: 'bad',
   OUTPUT_HELD: 'bad',

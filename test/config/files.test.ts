@@ -79,7 +79,7 @@ test('later files override earlier ones, the machine overrides the host, flags o
   t.is(settings.get('beat')!.source, `${folder}/conf.d/20.toml:1`);
   t.is(settings.get('in-flight')!.source, 'command line');
   t.is(settings.get('pause-share')!.source, `${folder}/vm/web.toml:7`);
-  t.is(settings.get('staging-mib')!.source, 'default');
+  t.is(settings.get('in-flight-mib')!.source, 'default');
 });
 
 test('a mistake is an error with file and line, and the nearest name', t => {

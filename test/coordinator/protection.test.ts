@@ -66,6 +66,7 @@ async function active(t: ExecutionContext, answers: Record<string, unknown>): Pr
         snapshot: epoch => told.push(`snapshot ${epoch}`),
         guestLost: error => told.push(error.code),
         proxyLost: error => told.push(error.code),
+        stagingFull: ({ change }) => told.push(change),
       },
     },
   );

@@ -198,7 +198,9 @@ test('docs/protocol.md has every event of the proxy, and no other', t => {
 });
 
 test('docs/protocol.md has every event of the coordinator, and no other', t => {
-  const source = ['coordinator', 'drill'].map(name => read(`coordinator/${name}.ts`)).join('\n');
+  const source = ['coordinator', 'drill', 'primary']
+    .map(name => read(`coordinator/${name}.ts`))
+    .join('\n');
   const notices = read('coordinator/notices.ts');
   const table = between(notices, 'EVENT_OF: Record<HostNotice, string> = {', '};');
   const told = [...table.matchAll(/: '([A-Z_]+)'/g)].map(match => match[1]!);

@@ -61,7 +61,7 @@ test('chunks hold the pages in their order, and the pool keeps its bound', t => 
         staging.flush();
         for (const chunk of lent.splice(0)) giveBack(chunk);
         t.true(image.every((block, index) => block.equals(expected[index]!)));
-        t.is(staging.counters.overflows, 0);
+        t.is(staging.poolCounters.overflows, 0);
         t.is(staging.reservedBytes, chunks * CHUNK_BYTES);
       },
     ),
@@ -73,7 +73,7 @@ test('what one socket chunk still holds is taken above the bound, and given up a
   let calls = 0;
   for (let n = 0; n < 13; n++) put(0, n, 1, n % 2 === 0);
   t.true(staging.starved);
-  t.is(staging.counters.overflows, 2);
+  t.is(staging.poolCounters.overflows, 2);
   t.is(staging.reservedBytes, 4 * CHUNK_BYTES);
   staging.whenFree(() => calls++);
   t.is(staging.counters.waits, 1);
@@ -112,4 +112,30 @@ test('a chunk comes back once, and only one that was lent', t => {
 
 test('the pool has two chunks at the least', t => {
   t.is(make(0).staging.reservedBytes, 2 * CHUNK_BYTES);
+});
+
+test('what the link does not take of a full copy is bounded by itself, and makes no guest wait', t => {
+  const lent: PageChunk[] = [];
+  const staging = new Staging({
+    poolBytes: 8 * CHUNK_BYTES,
+    copyBytes: 2 * CHUNK_BYTES,
+    chunkPages: CHUNK_PAGES,
+    onChunk: chunk => lent.push(chunk),
+  });
+  const fill = (chunks: number) => {
+    for (let page = 0; page < chunks * CHUNK_PAGES; page++) staging.fillPage(0, page, 0);
+  };
+  fill(2);
+  t.true(staging.starved);
+  let calls = 0;
+  staging.whenFree(() => calls++);
+  staging.copied();
+  t.is(calls, 1, 'a checkpoint has the whole pool');
+  fill(6);
+  t.true(staging.starved);
+  staging.whenFree(() => calls++);
+  t.like(staging.counters, { waits: 2, copyWaits: 1 });
+  t.is(staging.peakBytes, 8 * CHUNK_BYTES);
+  for (const chunk of lent) staging.recycle(chunk);
+  t.is(calls, 2);
 });
