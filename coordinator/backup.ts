@@ -262,8 +262,8 @@ export class Backup {
 
   #newStore(): Store {
     const { config, stopAt } = this.#modules;
-    const { shadowDir: directory, vm } = config;
-    return Store.create({ directory, vm, bootId: readBootId(), stopAt });
+    const { shadowDir: directory, vm, stagingBytesMax: stagedBytesMax } = config;
+    return Store.create({ directory, vm, bootId: readBootId(), stopAt, stagedBytesMax });
   }
 
   #sinkOf(store: Store): CheckpointSink {

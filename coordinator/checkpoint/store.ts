@@ -32,6 +32,7 @@ import { type GuestLayout, PAGE_BYTES } from './layout.ts';
 import { encodeManifest } from './manifest.ts';
 import { type Found, findCommitted } from './recovery.ts';
 import { otherBytesOf, Shadow } from './shadow.ts';
+import { stagingBound } from './staging-bound.ts';
 import { makeDirectory, removeFiles, StoreFiles } from './store-files.ts';
 import { nodeIo, type StoreIo, storeError } from './store-io.ts';
 
@@ -41,8 +42,8 @@ export interface StoreOptions {
   vm: string;
   /** Of this machine: `readBootId()`. */
   bootId: string;
-  /** Most payload bytes of one checkpoint. Default 512 MiB. */
-  stagedBytesMax?: number;
+  /** Most payload bytes of one checkpoint. Default: by the guest's memory, see staging-bound.ts. */
+  stagedBytesMax?: number | undefined;
   /** Default 64 MiB. */
   deviceBytesMax?: number;
   /** All RAM blocks but the main one. Default 256 MiB. */
@@ -91,11 +92,12 @@ interface Open {
   journalled: CheckpointSummary;
 }
 
-type Limits = Required<Omit<StoreOptions, 'io' | 'stopAt'>>;
+type Limits = Required<Omit<StoreOptions, 'io' | 'stopAt' | 'stagedBytesMax'>>;
 
 export class Store implements CheckpointSink {
   readonly counters = { commits: 0, aborts: 0, journalBytes: 0, appliedPages: 0 };
   readonly #limits: Limits;
+  readonly #stagedBytesMax: number | undefined;
   readonly #io: StoreIo;
   readonly #stopAt: StopAt | undefined;
   readonly #files: StoreFiles;
@@ -113,11 +115,11 @@ export class Store implements CheckpointSink {
   #closed = false;
 
   private constructor(options: StoreOptions) {
-    const { io = nodeIo, stopAt, ...limits } = options;
+    const { io = nodeIo, stopAt, stagedBytesMax, ...limits } = options;
     this.#io = io;
     this.#stopAt = stopAt;
+    this.#stagedBytesMax = stagedBytesMax;
     this.#limits = {
-      stagedBytesMax: 512 << 20,
       deviceBytesMax: 64 << 20,
       otherBytesMax: 256 << 20,
       spareBytes: 64 << 20,
@@ -170,8 +172,9 @@ export class Store implements CheckpointSink {
     return this.#held && this.#files.marks.get('acked', this.#held.pair.generation);
   }
 
+  /** Known once the guest's memory is: after `prepare`. */
   get stagedBytesMax(): number {
-    return this.#limits.stagedBytesMax;
+    return stagingBound(this.#stagedBytesMax, this.#prepared?.bytes ?? 0);
   }
 
   /**
@@ -350,7 +353,8 @@ export class Store implements CheckpointSink {
 
   #begin(frame: Frame, layout: GuestLayout, shadow: Shadow): void {
     const { generation, sender, receiver } = frame;
-    const assembly = new Assembly(frame, layout, this.#limits);
+    const { stagedBytesMax } = this;
+    const assembly = new Assembly(frame, layout, { ...this.#limits, stagedBytesMax });
     const pair = { generation, sender, receiver };
     const journalled = new CheckpointSummary();
     this.#open = { assembly, pair, layout, shadow, records: [], journalled };

@@ -122,11 +122,11 @@ export class Channel {
     this.send(MESSAGE.beat, this.#owner.address(), beatPayload(beat));
   }
 
-  /** Ends in good order. */
-  bye(reason: string): void {
+  /** Ends in good order; `error`: what made us end it. */
+  bye(reason: string, error?: CurlingError): void {
     if (!this.#open) return;
     this.send(MESSAGE.bye, this.#owner.address(), reasonPayload(reason));
-    this.#close(undefined, true);
+    this.#close(error, true);
   }
 
   /**

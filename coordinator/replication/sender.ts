@@ -6,6 +6,8 @@
  *   ready     beginFull; beginCheckpoint of the pair     REFUSE, BYE, loss, bye() → closed
  *   closed    calls do nothing; `onSent` is still called
  *
+ * A checkpoint that is larger than the backup's bound (WELCOME) is given up, and the session with it.
+ *
  * Within ready at most one checkpoint is open: begin, chunk…, device, commit or abort. Those
  * committed and not yet acknowledged are in flight; `window` says whether a further one may begin.
  * An abort frees its epoch for another try.
@@ -98,6 +100,9 @@ export class SenderSession {
   readonly #inFlight: { epoch: number; bytes: number }[] = [];
   #inFlightBytes = 0;
   #windowWanted = false;
+  /** Most payload bytes of one checkpoint, as the backup has announced. */
+  #peerBytesMax = Number.POSITIVE_INFINITY;
+  #exceeded = false;
 
   constructor(options: SenderOptions, link: Link, handlers: SenderHandlers) {
     const defaults = { checkpointsMax: 4, inFlightBytesMax: 64 << 20, mainBlock: PC_RAM };
@@ -196,7 +201,7 @@ export class SenderSession {
 
   /** Ends the open checkpoint; from here on it is in flight. */
   commit(): void {
-    if (this.#state === 'closed') return;
+    if (this.#state === 'closed' || this.#exceeded) return;
     const open = this.#open;
     assert(open, 'commit ends an open checkpoint');
     const record = open.summary.record();
@@ -269,8 +274,23 @@ export class SenderSession {
   #send(type: MessageType, payload: readonly Buffer[], pages: number, sent?: () => void): void {
     const open = this.#open;
     assert(open, 'pages and device state belong to an open checkpoint');
+    if (this.#exceeds(open, payload)) return sent ? queueMicrotask(sent) : undefined;
     const frame = this.channel.send(type, this.#pairAddress(open.epoch), payload, sent);
     open.summary.add(frame.digest, frame.payloadBytes, pages);
+  }
+
+  /** Whether the backup would refuse the checkpoint: then it is given up here, in good order, once the caller is done. */
+  #exceeds({ epoch, full, summary }: OpenCheckpoint, payload: readonly Buffer[]): boolean {
+    const bytes = payload.reduce((sum, { length }) => sum + length, summary.payloadBytes);
+    if (full || bytes <= this.#peerBytesMax || this.#exceeded) return this.#exceeded;
+    this.#exceeded = true;
+    const bound = `the backup's bound of ${this.#peerBytesMax} bytes`;
+    const text = `epoch ${epoch} has more than ${bound}; raise its --staging-mib, or take checkpoints more often`;
+    queueMicrotask(() => {
+      this.abort();
+      this.channel.bye(text, new CurlingError('CURLING_REPLICATION_LIMIT', text));
+    });
+    return true;
   }
 
   #pairAddress(epoch: number): FrameAddress {
@@ -283,6 +303,7 @@ export class SenderSession {
   #welcomed(welcome: Welcome): void {
     if (welcome.receiver === NO_INCARNATION) throw frameError('a welcome without an incarnation');
     this.#receiver = welcome.receiver;
+    this.#peerBytesMax = welcome.stagedBytesMax;
     this.#state = 'ready';
     if (welcome.committed !== undefined && welcome.generation !== undefined) {
       this.#generation = welcome.generation;

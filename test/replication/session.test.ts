@@ -220,9 +220,29 @@ test('a checkpoint with a message left out is not committed', async t => {
   t.is(world.backup.at(-1), 'closed CURLING_REPLICATION_FRAME');
 });
 
+test('a checkpoint larger than the backup stages is given up before the backup sees it', async t => {
+  const world = new World();
+  await world.pair();
+  world.session.beginCheckpoint(6);
+  const pages = Array.from({ length: 64 }, (_, page) => ({ block: 0, page, byte: 1 }));
+  let sent = 0;
+  for (let time = 0; time < 5; time++) world.session.chunk(chunkOf(pages), () => sent++);
+  world.session.device(Buffer.alloc(100));
+  world.session.commit();
+  await world.settle();
+  t.is(sent, 5, 'the staging has its memory again');
+  t.is(world.primary.at(-1), 'closed CURLING_REPLICATION_LIMIT');
+  t.deepEqual(world.sink.log.slice(-2), ['pages', 'abort']);
+  t.regex(world.backup.at(-2)!, /^bye epoch 6 has more than the backup's bound of 1048576 bytes/);
+  t.is(world.backup.at(-1), 'closed well');
+  t.is(world.sink.committed, 5);
+});
+
 test('a checkpoint larger than the backup stages is refused', async t => {
   const world = new World();
   await world.pair();
+  // Its bound was another one when it admitted the primary.
+  world.sink.stagedBytesMax = 1 << 19;
   world.session.beginCheckpoint(6);
   const pages = Array.from({ length: 64 }, (_, page) => ({ block: 0, page, byte: 1 }));
   for (let time = 0; time < 5; time++) world.session.chunk(chunkOf(pages), () => {});

@@ -101,6 +101,17 @@ test('a commit record with another digest is refused', async t => {
   t.is(store.committed, 1);
 });
 
+test('the bound of a checkpoint follows the memory of the guest, unless it is set', async t => {
+  const store = Store.create(optionsOf(directoryOf(t)));
+  t.teardown(() => store.close());
+  await store.prepare('pc.ram', 96 << 20);
+  t.is(store.stagedBytesMax, 144 << 20);
+  const set = Store.create(optionsOf(directoryOf(t), { stagedBytesMax: 4 << 20 }));
+  t.teardown(() => set.close());
+  await set.prepare('pc.ram', 8192);
+  t.is(set.stagedBytesMax, 4 << 20);
+});
+
 test('a full copy that is given up leaves nothing', async t => {
   const directory = directoryOf(t);
   const store = Store.create(optionsOf(directory));
