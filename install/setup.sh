@@ -13,6 +13,8 @@ cd "$(dirname "$0")/.."
 NODE_MAJOR=20
 NODE_MINOR=19
 KERNEL=linux-image-cloud-amd64
+# With drivers for the cards that QEMU emulates, for the test of an e1000.
+GENERIC_KERNEL=linux-image-amd64
 # What the product, its lab and its tests run.
 PACKAGES='qemu-system-x86 cpio ethtool gcc libc6-dev iproute2 mandoc nftables openssl shellcheck spin systemd tcpdump xz-utils'
 # What npm needs to compile the optional addons (pcap, raw-socket); wanted only when npm packages are installed.
@@ -143,6 +145,19 @@ fetch_guest_parts() {
   say "kernel and busybox of the guest: $said"
 }
 
+# Of its modules only those that the guest loads are kept: all of them are 300 MB.
+fetch_generic_kernel() {
+  for image in /boot/vmlinuz-[0-9]*[0-9]-amd64 build/kernel-generic/boot/vmlinuz-*; do
+    [ ! -e "$image" ] || return 0
+  done
+  update_lists
+  package=$(apt-cache depends $GENERIC_KERNEL | sed -n 's/^ *Depends: \(linux-image-[0-9].*\)$/\1/p' | head -n 1)
+  [ -n "$package" ] || fail "apt knows no $GENERIC_KERNEL; is the main section in its sources?"
+  unpack kernel-generic "$package"
+  find build/kernel-generic -name '*.ko*' ! -name 'virtio*' ! -name '*failover*' ! -name 'e1000.*' -delete
+  say 'generic kernel for the guest: fetched'
+}
+
 # For the tests of the register in etcd. Installed, it would run as a service that nobody asked for.
 fetch_etcd() {
   if command -v etcd >/dev/null || [ -x build/etcd/usr/bin/etcd ]; then
@@ -254,6 +269,7 @@ mkdir -p build
 install_debian
 [ $browser = no ] || install_browser
 fetch_guest_parts
+[ $browser = no ] || fetch_generic_kernel
 fetch_etcd
 fetch_prometheus
 fetch_libvirt

@@ -7,7 +7,15 @@ export const REPLICATION_PREFIX = '10.78.0';
 export const PREFIX_LENGTH = 24;
 
 export const GUEST_ADDRESS = `${LAN_PREFIX}.2`;
-export const GUEST_MAC = '52:54:00:77:00:02';
+/** Of the guest's card on tap `index`. */
+export function guestMac(index: number): string {
+  return `52:54:00:77:${index.toString(16).padStart(2, '0')}:02`;
+}
+export const GUEST_MAC = guestMac(0);
+/** Where a guest's second card and the client meet besides the LAN's own addresses, on the same wire. */
+export const SECOND_PREFIX = '10.79.0';
+export const SECOND_GUEST_ADDRESS = `${SECOND_PREFIX}.2`;
+export const SECOND_CLIENT_ADDRESS = `${SECOND_PREFIX}.100`;
 /** Of the LAN's bridge itself: what hosts ask whether anybody could hear them. */
 export const GATEWAY_ADDRESS = `${LAN_PREFIX}.1`;
 export const WITNESS_ADDRESS = `${LAN_PREFIX}.9`;
@@ -15,6 +23,13 @@ export const CLIENT_ADDRESS = `${LAN_PREFIX}.100`;
 
 /** Interfaces inside a host's namespace. */
 export const TAP = 'tap0';
+/** Taps that a host can have. */
+export const TAPS_MAX = 2;
+/** The taps of a host: tap0, tap1. */
+export function tapNames(count: number): string[] {
+  assert(count >= 1 && count <= TAPS_MAX);
+  return Array.from({ length: count }, (_, index) => `tap${index}`);
+}
 export const BRIDGE = 'br0';
 export const UPLINK = 'uplink0';
 export const REPLICATION_INTERFACE = 'repl0';

@@ -72,7 +72,9 @@ export class Deployment {
 
   /** Builds the image and the lab, and starts the witness and a proxy on each host. */
   static async create(options: DeploymentOptions = {}): Promise<Deployment> {
-    const image = await buildImage();
+    const image = await buildImage({
+      flavour: options.guest?.card === 'e1000' ? 'generic' : 'cloud',
+    });
     const lab = await Lab.create(options);
     const deployment = new Deployment(lab, image, options);
     try {
@@ -124,7 +126,8 @@ export class Deployment {
   /** Starts the proxy of a host; it holds. */
   async startProxy(name: string): Promise<ChildProcess> {
     const host = this.lab.host(name);
-    const args = ['--tap', host.tap, '--control', this.proxyPath(host), '--buffer-mib', '64'];
+    const taps = host.taps.flatMap(tap => ['--tap', tap]);
+    const args = [...taps, '--control', this.proxyPath(host), '--buffer-mib', '64'];
     args.push(...NO_FILES);
     const child = host.spawn(process.execPath, [built('proxy/main.js'), ...args], { log: 'proxy' });
     await this.#untilServed(child, this.proxyPath(host), host);

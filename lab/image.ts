@@ -21,7 +21,13 @@ import {
 import { basename, dirname, join } from 'node:path';
 import { CurlingError } from '../common/errors.ts';
 import { run } from '../common/run.ts';
-import { findKernel, type Kernel, type KernelModule, readModules } from './kernel.ts';
+import {
+  findKernel,
+  type Kernel,
+  type KernelFlavour,
+  type KernelModule,
+  readModules,
+} from './kernel.ts';
 import { BUSYBOX, inRepository } from './paths.ts';
 
 export interface GuestImage {
@@ -34,6 +40,8 @@ export interface GuestImage {
 export interface ImageOptions {
   /** Folder with the workload's C sources; all `*.c` in it become /bin/workload. Default lab/guest. */
   workloadDir?: string;
+  /** Default cloud. */
+  flavour?: KernelFlavour;
   /** Where images are kept. Default build/guest-image. */
   cacheDir?: string;
 }
@@ -59,7 +67,10 @@ interface Sources {
  */
 export async function buildImage(options: ImageOptions = {}): Promise<GuestImage> {
   const cacheDir = options.cacheDir ?? inRepository('build/guest-image');
-  const sources = findSources(options.workloadDir ?? inRepository('lab/guest'));
+  const sources = findSources(
+    options.workloadDir ?? inRepository('lab/guest'),
+    options.flavour ?? 'cloud',
+  );
   const directory = join(cacheDir, digestOf(sources));
   mkdirSync(cacheDir, { recursive: true });
   if (existsSync(directory)) {
@@ -79,7 +90,7 @@ function imageIn(directory: string): GuestImage {
   };
 }
 
-function findSources(workloadDir: string): Sources {
+function findSources(workloadDir: string, flavour: KernelFlavour): Sources {
   if (!existsSync(BUSYBOX))
     throw new CurlingError('CURLING_TOOL_MISSING', `${BUSYBOX} (busybox-static) is not installed`);
   const workload = existsSync(workloadDir)
@@ -90,7 +101,7 @@ function findSources(workloadDir: string): Sources {
     : [];
   if (!workload.some(path => path.endsWith('.c')))
     throw new CurlingError('CURLING_TOOL_MISSING', `no C sources of a workload in ${workloadDir}`);
-  const kernel = findKernel();
+  const kernel = findKernel(flavour);
   const modules = readModules(kernel);
   const init = inRepository('lab/image/init');
   return { kernel, modules, workload, init, condWait: inRepository('lab/workaround/cond-wait.c') };

@@ -1,7 +1,8 @@
 /**
  * The guest's kernel: Debian's cloud kernel with the modules that virtio-net needs, in the order in which they load.
  * Taken from the installed linux-image-cloud-amd64, or from the copy that install/setup.sh unpacks into build/kernel
- * (a host of its own kernel need not install, and by accident boot, a second one).
+ * (a host of its own kernel need not install, and by accident boot, a second one). The generic kernel, which has drivers
+ * for the cards that QEMU emulates, is only for those: linux-image-amd64, or the copy in build/kernel-generic.
  */
 import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
@@ -11,6 +12,7 @@ import { inRepository } from './paths.ts';
 import { entriesOf } from './processes.ts';
 
 export interface Kernel {
+  flavour: KernelFlavour;
   /** E.g. `6.1.0-56-cloud-amd64`. */
   version: string;
   /** The bootable image. */
@@ -26,18 +28,33 @@ export interface KernelModule {
   content: Buffer;
 }
 
-/** What the guest's one device needs; their dependencies are found. */
-const MODULES_WANTED = ['virtio_pci', 'virtio_net'] as const;
+export type KernelFlavour = 'cloud' | 'generic';
+
+/** What the guest's cards need; their dependencies are found. */
+const MODULES_WANTED: Readonly<Record<KernelFlavour, readonly string[]>> = {
+  cloud: ['virtio_pci', 'virtio_mmio', 'virtio_net'],
+  generic: ['virtio_pci', 'virtio_net', 'e1000'],
+};
 const IMAGE_PREFIX = 'vmlinuz-';
-const CLOUD_IMAGE = /^vmlinuz-\d.*-cloud-amd64$/;
+const IMAGES: Readonly<Record<KernelFlavour, RegExp>> = {
+  cloud: /^vmlinuz-\d.*-cloud-amd64$/,
+  generic: /^vmlinuz-\d[\d.-]*-amd64$/,
+};
+const UNPACKED: Readonly<Record<KernelFlavour, string>> = {
+  cloud: 'build/kernel',
+  generic: 'build/kernel-generic',
+};
 
 /**
- * The newest cloud kernel that has its modules.
+ * The newest kernel of a flavour that has its modules.
  * @throws CurlingError CURLING_TOOL_MISSING when there is none
  */
-export function findKernel(roots: readonly string[] = [inRepository('build/kernel'), '/']): Kernel {
+export function findKernel(
+  flavour: KernelFlavour = 'cloud',
+  roots: readonly string[] = [inRepository(UNPACKED[flavour]), '/'],
+): Kernel {
   for (const root of roots) {
-    const images = entriesOf(join(root, 'boot')).filter(name => CLOUD_IMAGE.test(name));
+    const images = entriesOf(join(root, 'boot')).filter(name => IMAGES[flavour].test(name));
     images.sort((left, right) => right.localeCompare(left, 'en', { numeric: true }));
     for (const image of images) {
       const version = image.slice(IMAGE_PREFIX.length);
@@ -45,11 +62,11 @@ export function findKernel(roots: readonly string[] = [inRepository('build/kerne
       for (const lib of ['lib', 'usr/lib']) {
         const moduleDirectory = join(root, lib, 'modules', version, 'kernel');
         if (existsSync(moduleDirectory))
-          return { version, path: join(root, 'boot', image), moduleDirectory };
+          return { flavour, version, path: join(root, 'boot', image), moduleDirectory };
       }
     }
   }
-  const text = `no Debian cloud kernel in ${roots.join(' or ')}; sh install/setup.sh fetches it`;
+  const text = `no Debian ${flavour} kernel in ${roots.join(' or ')}; sh install/setup.sh fetches it`;
   throw new CurlingError('CURLING_TOOL_MISSING', text);
 }
 
@@ -65,7 +82,7 @@ export function readModules(kernel: Kernel): KernelModule[] {
     for (const needed of moduleDependencies(content)) add(needed);
     loaded.set(name, { name, content });
   };
-  for (const name of MODULES_WANTED) add(name);
+  for (const name of MODULES_WANTED[kernel.flavour]) add(name);
   return [...loaded.values()];
 }
 

@@ -22,6 +22,8 @@ import { untilSettled } from './settle.ts';
 export interface LabOptions {
   /** Names of the hosts, default a and b. Their addresses end in .11, .12, … in this order. */
   hosts?: readonly string[];
+  /** Taps of each host, for a guest with so many cards; 1 (default) or 2. */
+  taps?: number;
   /** The lab stays up when this process ends, however it ends. Default false. */
   keep?: boolean;
 }
@@ -53,10 +55,10 @@ export class Lab {
   readonly #record: LabRecord;
   #destroyed: Promise<void> | undefined;
 
-  private constructor(record: LabRecord) {
+  private constructor(record: LabRecord, taps: number) {
     this.#record = record;
     this.name = record.name;
-    this.hosts = record.hosts.map((host, index) => new LabHost(record.name, host, index));
+    this.hosts = record.hosts.map((host, index) => new LabHost(record.name, host, index, taps));
     this.client = new LabNode(record.name, 'client');
     this.witness = new LabNode(record.name, 'witness');
     this.lan = new LanNode(record.name, 'lan');
@@ -72,7 +74,7 @@ export class Lab {
     if (process.getuid?.() !== 0)
       throw new CurlingError('CURLING_NOT_ROOT', 'a lab needs root: it makes network namespaces');
     Lab.sweep();
-    const lab = new Lab(createRecord(hosts, options.keep ?? false));
+    const lab = new Lab(createRecord(hosts, options.keep ?? false), options.taps ?? 1);
     if (!options.keep) removeAtExit(lab.name);
     try {
       await lab.#build();
@@ -92,6 +94,7 @@ export class Lab {
     const plan = planLab(
       this.name,
       this.hosts.map(host => host.name),
+      this.hosts[0]!.taps.length,
     );
     for (const node of this.nodes) mkdirSync(node.runDir, { recursive: true, mode: 0o700 });
     for (const host of this.hosts) mkdirSync(host.shmDir, { recursive: true, mode: 0o700 });

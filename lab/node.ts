@@ -118,7 +118,10 @@ export class LabNode {
 
 /** A host: a bridge with the guest's tap, an uplink to the LAN, and the replication link. */
 export class LabHost extends LabNode {
+  /** The first of its taps. */
   readonly tap = net.TAP;
+  /** One for each of the guest's cards. */
+  readonly taps: readonly string[];
   readonly bridge = net.BRIDGE;
   readonly uplink = net.UPLINK;
   readonly replicationInterface = net.REPLICATION_INTERFACE;
@@ -129,9 +132,10 @@ export class LabHost extends LabNode {
   /** For shadow RAM; in /dev/shm, removed with the lab. */
   readonly shmDir: string;
 
-  constructor(lab: string, name: string, index: number) {
+  constructor(lab: string, name: string, index: number, taps = 1) {
     super(lab, name);
     const number = net.hostNumber(index);
+    this.taps = net.tapNames(taps);
     this.address = `${net.LAN_PREFIX}.${number}`;
     this.replicationAddress = `${net.REPLICATION_PREFIX}.${number}`;
     this.shmDir = join('/dev/shm', this.namespace);

@@ -61,8 +61,8 @@ export function checkHosts(hosts: readonly string[]): void {
     throw new CurlingError('CURLING_USAGE', `lab hosts: ${hosts.join(', ')} has a name twice`);
 }
 
-/** The whole lab `name` with these hosts. */
-export function planLab(name: string, hosts: readonly string[]): LabPlan {
+/** The whole lab `name` with these hosts, and for each guest this many taps. */
+export function planLab(name: string, hosts: readonly string[], taps = 1): LabPlan {
   checkHosts(hosts);
   const namespaces = [...hosts, ...net.STATIONS].map(node => namespaceOf(name, node));
   const links = namespaces.map(namespace => `netns add ${namespace}`);
@@ -76,8 +76,13 @@ export function planLab(name: string, hosts: readonly string[]): LabPlan {
     links.push(pair(name, station, net.STATION_INTERFACE, net.lanPort(station), number));
   }
   const nodes = [
-    ...hosts.map((host, index) => hostPlan(name, host, index)),
-    stationPlan(name, 'client', net.CLIENT_ADDRESS),
+    ...hosts.map((host, index) => hostPlan(name, host, index, net.tapNames(taps))),
+    stationPlan(
+      name,
+      'client',
+      net.CLIENT_ADDRESS,
+      ...(taps > 1 ? [net.SECOND_CLIENT_ADDRESS] : []),
+    ),
     stationPlan(name, 'witness', net.WITNESS_ADDRESS),
     { node: 'lan', namespace: namespaceOf(name, 'lan'), batch: lanBatch(hosts) },
   ];
@@ -99,23 +104,27 @@ function up(...devices: string[]): string[] {
   return devices.map(device => `link set dev ${device} up`);
 }
 
-function hostPlan(lab: string, host: string, index: number): NodePlan {
+function hostPlan(lab: string, host: string, index: number, taps: readonly string[]): NodePlan {
   const number = net.hostNumber(index);
   const batch = [
     `link add name ${net.BRIDGE} address ${net.bridgeMac(index)} ${BRIDGE}`,
-    `tuntap add dev ${net.TAP} mode tap vnet_hdr`,
-    `link set dev ${net.TAP} master ${net.BRIDGE}`,
+    ...taps.flatMap(tap => [
+      `tuntap add dev ${tap} mode tap vnet_hdr`,
+      `link set dev ${tap} master ${net.BRIDGE}`,
+    ]),
     `link set dev ${net.UPLINK} master ${net.BRIDGE}`,
     `address add ${net.LAN_PREFIX}.${number}/${net.PREFIX_LENGTH} dev ${net.BRIDGE}`,
     `address add ${net.REPLICATION_PREFIX}.${number}/${net.PREFIX_LENGTH} dev ${net.REPLICATION_INTERFACE}`,
-    ...up('lo', net.TAP, net.UPLINK, net.BRIDGE, net.REPLICATION_INTERFACE),
+    ...up('lo', ...taps, net.UPLINK, net.BRIDGE, net.REPLICATION_INTERFACE),
   ];
   return { node: host, namespace: namespaceOf(lab, host), batch };
 }
 
-function stationPlan(lab: string, station: string, address: string): NodePlan {
+function stationPlan(lab: string, station: string, ...addresses: string[]): NodePlan {
   const batch = [
-    `address add ${address}/${net.PREFIX_LENGTH} dev ${net.STATION_INTERFACE}`,
+    ...addresses.map(
+      address => `address add ${address}/${net.PREFIX_LENGTH} dev ${net.STATION_INTERFACE}`,
+    ),
     ...up('lo', net.STATION_INTERFACE),
   ];
   return { node: station, namespace: namespaceOf(lab, station), batch };

@@ -7,9 +7,10 @@ import { closeSync, fstatSync, openSync, readFileSync, readSync, statSync } from
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CurlingError } from '../common/errors.ts';
-import { GUEST_ADDRESS, GUEST_MAC, PREFIX_LENGTH } from './addresses.ts';
+import { GUEST_ADDRESS, PREFIX_LENGTH, SECOND_GUEST_ADDRESS } from './addresses.ts';
 import type { GuestImage } from './image.ts';
 import type { LabHost } from './node.ts';
+import { cardArguments, type GuestShape, kernelWords, machineArguments } from './shape.ts';
 
 /**
  * Workaround 1, for TCG and QEMU before 9.0: 128 MiB less 8 KiB. TCG forgets to watch for dirty pages in a RAM block
@@ -18,7 +19,7 @@ import type { LabHost } from './node.ts';
 export const TCG_SAFE_RAM_BYTES = 134_209_536;
 const TCG_UNSAFE_RAM_STEP_BYTES = 256 << 10;
 
-export interface GuestOptions {
+export interface GuestOptions extends GuestShape {
   image: GuestImage;
   /** Bytes of RAM. Default TCG_SAFE_RAM_BYTES; never a multiple of 256 KiB. */
   ramBytes?: number;
@@ -26,7 +27,7 @@ export interface GuestOptions {
   cpus?: number;
   /** Words for the guest's workload program, without commas and blanks. Default none. */
   workload?: readonly string[];
-  /** The guest's address on the LAN. Default 10.77.0.2. */
+  /** The guest's address on the LAN. Default 10.77.0.2. A second card has 10.79.0.2. */
   address?: string;
   /** Further words for the guest's kernel. */
   kernelWords?: readonly string[];
@@ -57,12 +58,11 @@ const POLL_MS = 20;
 const CONSOLE_BYTES_MAX = 4 << 20;
 
 /**
- * For a quick boot under TCG (3 s down to under 2): no search for ACPI devices, no calibration, no mitigations, no
- * self-tests, one serial port. `panic=-1` and QEMU's `-no-reboot` make a dead guest visible at once.
+ * For a quick boot under TCG (3 s down to under 2): no calibration, no mitigations, no self-tests, one serial port. `panic=-1` and QEMU's `-no-reboot` make a dead guest visible at once.
  */
 const KERNEL_WORDS = [
   'console=ttyS0 quiet panic=-1',
-  'acpi=off ipv6.disable=1 mitigations=off nokaslr audit=0 apparmor=0 nowatchdog',
+  'ipv6.disable=1 mitigations=off nokaslr audit=0 apparmor=0 nowatchdog',
   'tsc=reliable no_timer_check random.trust_cpu=on cryptomgr.notests 8250.nr_uarts=1',
 ];
 
@@ -72,7 +72,7 @@ export function serialPathOf(host: LabHost): string {
 }
 
 /**
- * The whole command for a guest on `host`, with virtio-net on the host's tap and without any disk: as it stands, a
+ * The whole command for a guest on `host`, with a card on each of the host's taps and without any disk: as it stands, a
  * coordinator can use it as its standby command, and append -incoming and the memory backend.
  */
 export function guestArguments(host: LabHost, options: GuestOptions): string[] {
@@ -81,31 +81,34 @@ export function guestArguments(host: LabHost, options: GuestOptions): string[] {
     const text = `a guest of ${ramBytes} bytes: under TCG, RAM must not be a multiple of 256 KiB`;
     throw new CurlingError('CURLING_USAGE', text);
   }
-  const tap = `tap,id=net0,ifname=${host.tap},script=no,downscript=no,vhost=off`;
   return [
     // Workaround 2, for TCG: a lock that COLO would leave locked (workaround/cond-wait.c).
     ...['env', `LD_PRELOAD=${options.image.condWait}`],
     ...['qemu-system-x86_64', '-nodefaults', '-no-user-config', '-no-reboot', '-display', 'none'],
     // rdrand gives the guest's random numbers at once.
-    ...['-machine', 'pc', '-accel', 'tcg', '-cpu', 'qemu64,+rdrand'],
+    ...machineArguments(options, ramBytes),
+    ...['-accel', 'tcg', '-cpu', 'qemu64,+rdrand'],
     ...['-smp', String(options.cpus ?? 1), '-m', `${ramBytes}B`],
     ...['-kernel', options.image.kernel, '-initrd', options.image.initrd],
-    ...['-append', kernelCommandLine(options)],
+    ...['-append', kernelCommandLine(options, host.taps.length)],
     ...['-chardev', `file,id=serial0,path=${serialPathOf(host)},append=on`],
     ...['-serial', 'chardev:serial0'],
-    ...['-netdev', tap],
-    ...['-device', `virtio-net-pci,netdev=net0,mac=${GUEST_MAC},romfile=`],
+    ...cardArguments(options, host.taps),
   ];
 }
 
-function kernelCommandLine(options: GuestOptions): string {
+function kernelCommandLine(options: GuestOptions, cards: number): string {
   const workload = options.workload ?? [];
   const bad = workload.find(word => /[\s,]/.test(word));
   if (bad !== undefined)
     throw new CurlingError('CURLING_USAGE', `workload word ${JSON.stringify(bad)}: has , or blank`);
+  const addresses = [options.address ?? GUEST_ADDRESS, SECOND_GUEST_ADDRESS]
+    .slice(0, cards)
+    .map(address => `${address}/${PREFIX_LENGTH}`);
   return [
     ...KERNEL_WORDS,
-    `curling.address=${options.address ?? GUEST_ADDRESS}/${PREFIX_LENGTH}`,
+    kernelWords(options),
+    `curling.address=${addresses.join('+')}`,
     `curling.workload=${workload.join(',')}`,
     ...(options.kernelWords ?? []),
   ].join(' ');

@@ -18,14 +18,24 @@ import { lz4 } from '../../coordinator/packing/lz4.ts';
 import { Outlet } from '../../coordinator/packing/outlet.ts';
 import { QemuChild } from '../../coordinator/qemu/child.ts';
 import { ColoSession } from '../../coordinator/qemu/colo-session.ts';
+import { type MainMemory, queryMainMemory } from '../../coordinator/qemu/main-memory.ts';
 import { untilHolds } from '../../coordinator/qemu/qmp-queries.ts';
+import { Standby } from '../../coordinator/qemu/standby.ts';
 import { dialBackup } from '../../coordinator/replication/dial.ts';
 import { BackupListener } from '../../coordinator/replication/listener.ts';
 import type { SenderSession } from '../../coordinator/replication/sender.ts';
 import type { Welcome } from '../../coordinator/replication/types.ts';
+import { resumeStream } from '../../coordinator/trial.ts';
 import { buildImage } from '../../lab/image.ts';
 import type { LabHost } from '../../lab/node.ts';
-import { guestArguments, serialPathOf, TCG_SAFE_RAM_BYTES } from '../../lab/qemu.ts';
+import {
+  type GuestOptions,
+  guestArguments,
+  serialPathOf,
+  TCG_SAFE_RAM_BYTES,
+} from '../../lab/qemu.ts';
+import { Protection } from '../qemu/protection.ts';
+import { memoryOf, readMemory } from './guest-memory.ts';
 
 const VM = 'shadowed';
 const GENERATION = 1;
@@ -33,8 +43,16 @@ const STEP_MS_MAX = 30_000;
 /** Small, so that the guest's stream waits for it. */
 const POOL_BYTES = 4 << 20;
 
+export interface ReplicaOptions extends Omit<GuestOptions, 'image'> {
+  /** A command that QEMU's is appended to. */
+  under?: readonly string[];
+  /** How pages travel. Default as they are. */
+  choice?: PackChoice;
+}
+
 export class Replica {
-  readonly ramBytes = TCG_SAFE_RAM_BYTES;
+  readonly ramBytes: number;
+  readonly #options: ReplicaOptions;
   readonly #folder = fs.mkdtempSync(path.join(os.tmpdir(), 'curling-replica-'));
   readonly #shm = fs.mkdtempSync('/dev/shm/curling-replica-');
   readonly staging: Staging;
@@ -42,8 +60,11 @@ export class Replica {
   readonly #listener: BackupListener;
   #qemu: QemuChild | undefined;
   #qmp!: QmpClient;
+  #standby: Standby | undefined;
   #session: ColoSession | undefined;
   readonly #choice: PackChoice;
+  #main!: MainMemory;
+  #mainPath!: string;
   #link!: SenderSession;
   outlet!: Outlet;
   #epoch = 1;
@@ -51,8 +72,10 @@ export class Replica {
   #device: Buffer | undefined;
   #failed: Error | undefined;
 
-  private constructor(choice: PackChoice) {
+  private constructor({ choice = new FixedChoice('plain'), ...options }: ReplicaOptions) {
     this.#choice = choice;
+    this.#options = options;
+    this.ramBytes = options.ramBytes ?? TCG_SAFE_RAM_BYTES;
     this.store = Store.create({ directory: `${this.#shm}/store`, vm: VM, bootId: readBootId() });
     this.staging = new Staging({
       poolBytes: POOL_BYTES,
@@ -71,22 +94,37 @@ export class Replica {
     );
   }
 
-  /** Boots a guest with these words for its workload, and connects the two ends. `remove` is needed even if it fails. */
+  /** Boots a guest, and connects the two ends. `remove` is needed even if it fails. */
   static async start(
     onMade: (replica: Replica) => void,
-    workload: readonly string[],
-    choice: PackChoice = new FixedChoice('plain'),
+    options: ReplicaOptions,
   ): Promise<Replica> {
-    const replica = new Replica(choice);
+    const replica = new Replica(options);
     onMade(replica);
-    await replica.#boot(workload);
+    await replica.#boot();
+    replica.#main = await queryMainMemory(replica.#qmp);
+    replica.#mainPath = await replica.store.prepare(replica.#main.block, replica.#main.bytes);
     await replica.#connect();
     return replica;
   }
 
-  /** The file of the guest's RAM, as QEMU itself has it mapped. */
-  get ramPath(): string {
-    return `${this.#shm}/ram`;
+  get qmp(): QmpClient {
+    return this.#qmp;
+  }
+
+  /** Of the guest's main memory. */
+  get block(): string {
+    return this.#main.block;
+  }
+
+  /** The guest's RAM, as QEMU itself has it mapped, read into `into`. */
+  readRam(into: Buffer): Buffer {
+    return readMemory(memoryOf(this.#qemu!.pid!, this.ramBytes), into);
+  }
+
+  /** The guest's RAM as the backup has it, read into `into`. */
+  readShadow(into: Buffer): Buffer {
+    return readMemory({ path: this.#mainPath, offset: 0 }, into);
   }
 
   /** Takes the full copy; returns its epoch, with the guest stopped behind it. */
@@ -121,8 +159,34 @@ export class Replica {
     return fs.readFileSync(file);
   }
 
+  /**
+   * Ends the guest and lets it run on from its last committed checkpoint in a standby, on the shadow itself; returns the
+   * standby, and a protection of it.
+   */
+  async failOver(): Promise<{ standby: Standby; protection: Protection }> {
+    const committed = this.store.finalize();
+    await this.#qemu!.kill();
+    const { block, bytes } = this.#main;
+    const standby = await Standby.start({
+      argv: await this.#argv(),
+      memory: { mainBlock: block, ramBytes: bytes, shadowPath: this.#mainPath },
+      qmpPath: `${this.#folder}/standby.sock`,
+      incomingPath: `${this.#folder}/incoming.sock`,
+      logPath: `${this.#folder}/standby.log`,
+    });
+    this.#standby = standby;
+    await standby.resume(resumeStream(committed));
+    return { standby, protection: new Protection(standby.qmp, `${this.#folder}/again.sock`) };
+  }
+
+  /** All that the guest has said on its console. */
+  get console(): string {
+    return fs.readFileSync(serialPathOf(this.#host), 'latin1');
+  }
+
   async remove(): Promise<void> {
     await this.#qemu?.kill();
+    await this.#standby?.kill();
     this.#session?.end().catch(() => {});
     this.#qmp?.close();
     await this.#listener.close();
@@ -130,20 +194,25 @@ export class Replica {
     for (const folder of [this.#shm, this.#folder]) fs.rmSync(folder, { recursive: true });
   }
 
-  async #boot(workload: readonly string[]): Promise<void> {
-    const image = await buildImage();
-    // Of a host only these two are asked for, and the tap's place is taken below.
-    const host = { tap: 'none', runDir: this.#folder } as unknown as LabHost;
-    const argv = guestArguments(host, { image, workload }).map(word =>
-      word.startsWith('tap,') ? 'user,id=net0,restrict=on' : word,
-    );
-    const backend = `memory-backend-file,id=pc.ram,size=${this.ramBytes},mem-path=${this.ramPath},share=on`;
+  /** Of a host only these are asked for, and the taps' place is taken by networks that lead nowhere. */
+  get #host(): LabHost {
+    return { tap: 'none', taps: ['none'], runDir: this.#folder } as unknown as LabHost;
+  }
+
+  async #argv(): Promise<string[]> {
+    const { under = [], ...guest } = this.#options;
+    const image = await buildImage({ flavour: guest.card === 'e1000' ? 'generic' : 'cloud' });
+    const argv = guestArguments(this.#host, { image, ...guest });
+    const inside = argv.map(word => word.replace(/^tap,id=(\w+),.*/, 'user,id=$1,restrict=on'));
+    return [...under, ...inside];
+  }
+
+  async #boot(): Promise<void> {
     const monitor = `${this.#folder}/qmp.sock`;
-    const more = ['-object', backend, '-machine', 'memory-backend=pc.ram'];
     const qmp = ['-qmp', `unix:${monitor},server=on,wait=off`];
-    const qemu = new QemuChild([...argv, ...more, ...qmp], `${this.#folder}/qemu.log`);
+    const qemu = new QemuChild([...(await this.#argv()), ...qmp], `${this.#folder}/qemu.log`);
     this.#qemu = qemu;
-    const serial = serialPathOf(host);
+    const serial = serialPathOf(this.#host);
     const ready = async () => {
       if (qemu.exit) throw new Error(`QEMU ${qemu.exit}: ${qemu.said()}`);
       return (
@@ -156,7 +225,8 @@ export class Replica {
 
   async #connect(): Promise<void> {
     await this.#listener.listen({ host: '127.0.0.1', port: 0 });
-    const about = { vm: VM, host: 'a', guest: {}, mainBytes: this.ramBytes };
+    const { block, bytes } = this.#main;
+    const about = { vm: VM, host: 'a', guest: {}, mainBlock: block, mainBytes: bytes };
     const life = { generation: 0, epoch: 0, sender: 'a'.repeat(32) };
     let welcome: Welcome | undefined;
     const address = { host: '127.0.0.1', port: this.#listener.port };
@@ -192,6 +262,7 @@ export class Replica {
       qmp: this.#qmp,
       socketPath: `${this.#folder}/migrate.sock`,
       staging: this.staging,
+      mainBlockName: this.#main.block,
       handlers: {
         layout: layout => this.outlet.beginFull(GENERATION, this.#epoch, layout),
         firstPass: device => {

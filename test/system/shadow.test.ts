@@ -2,10 +2,9 @@
  * The backup holds what the guest is: the RAM of a real guest under load, byte for byte, at a hundred checkpoints that went
  * the whole way: QEMU, staging, packing, TCP, unpacking, journal, shadow.
  */
-import fs from 'node:fs';
 import test from 'ava';
-import { PAGE_BYTES } from '../../coordinator/checkpoint/layout.ts';
 import type { PackLevel } from '../../coordinator/packing/choice.ts';
+import { differentPages } from './guest-memory.ts';
 import { Replica } from './replica.ts';
 
 const CHECKPOINTS = 100;
@@ -13,28 +12,6 @@ const CHECKPOINTS = 100;
 const LEVELS: readonly PackLevel[] = ['pack', 'pack', 'pack', 'filter', 'pack', 'plain'];
 /** Where a PC shows its firmware, and how much of it. */
 const BIOS = { address: 0xfffc_0000, bytes: 256 << 10 };
-
-/** Reads a whole file into a buffer of its size. */
-function readInto(file: string, into: Buffer): Buffer {
-  const fd = fs.openSync(file, 'r');
-  try {
-    if (fs.fstatSync(fd).size !== into.length) throw new Error(`${file} has another size`);
-    for (let at = 0; at < into.length; ) at += fs.readSync(fd, into, at, into.length - at, at);
-    return into;
-  } finally {
-    fs.closeSync(fd);
-  }
-}
-
-/** The numbers of the first pages that differ. */
-function differences(one: Buffer, other: Buffer): number[] {
-  const pages: number[] = [];
-  for (let at = 0; at < one.length && pages.length < 10; at += PAGE_BYTES) {
-    const page = one.subarray(at, at + PAGE_BYTES);
-    if (!page.equals(other.subarray(at, at + PAGE_BYTES))) pages.push(at / PAGE_BYTES);
-  }
-  return pages;
-}
 
 test('the shadow is the RAM of a real guest, at a hundred checkpoints under load (needs qemu)', async t => {
   t.timeout(180_000);
@@ -45,22 +22,27 @@ test('the shadow is the RAM of a real guest, at a hundred checkpoints under load
     it => {
       made = it;
     },
-    ['dirty=2000:16'],
-    { next: () => LEVELS[begun++ % LEVELS.length]!, committed: () => {}, part: () => {} },
+    {
+      workload: ['dirty=2000:16'],
+      choice: {
+        next: () => LEVELS[begun++ % LEVELS.length]!,
+        committed: () => {},
+        part: () => {},
+      },
+    },
   );
   const real = Buffer.alloc(replica.ramBytes);
   const shadow = Buffer.alloc(replica.ramBytes);
   const { counters } = replica.staging;
-  const mainPath = await replica.store.prepare('pc.ram', replica.ramBytes);
   const epochs: number[] = [];
   let fullPages = 0;
   for (let n = 0; n <= CHECKPOINTS; n++) {
     const epoch = n === 0 ? await replica.fullCopy() : await replica.checkpoint();
-    readInto(replica.ramPath, real);
+    replica.readRam(real);
     await replica.commit();
     t.is(replica.store.applied, epoch);
-    if (!readInto(mainPath, shadow).equals(real))
-      return t.fail(`checkpoint ${epoch} differs in pages ${differences(real, shadow)}`);
+    if (!replica.readShadow(shadow).equals(real))
+      return t.fail(`checkpoint ${epoch} differs in pages ${differentPages(real, shadow)}`);
     epochs.push(epoch);
     if (n === 0) fullPages = counters.dataPages;
   }
