@@ -4,7 +4,7 @@
  */
 import { asCurlingError, messageOf } from './errors.ts';
 import type { HttpAddress } from './http/address.ts';
-import { type HttpRoutes, HttpService } from './http/service.ts';
+import { type HttpRouter, type HttpRoutes, HttpService } from './http/service.ts';
 import { createLogger, type Logger } from './log.ts';
 import { Notifier } from './systemd/notify.ts';
 import { feedWatchdog, type Progress } from './systemd/watchdog.ts';
@@ -22,7 +22,7 @@ export interface DaemonSettings {
 /** What a daemon that works says of itself. */
 export interface Service {
   http: HttpAddress | undefined;
-  routes: HttpRoutes;
+  routes: HttpRoutes | HttpRouter;
   /** One line for `systemctl status`. */
   status: () => string;
   /** Whether the work goes on, for the watchdog. */

@@ -4,7 +4,6 @@
  */
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { Registry } from 'prom-client';
-import type { Daemon } from './daemon.ts';
 import { type HttpHandler, type HttpService, respond } from './http/service.ts';
 import { suppressedLines } from './log-limit.ts';
 import { counterFamilies, exportFamilies, type Family } from './metric-families.ts';
@@ -19,14 +18,15 @@ const MS_PER_S = 1e3;
 /** What is used of Node's histogram of the event loop; nanoseconds. */
 type LoopDelay = Pick<ReturnType<typeof monitorEventLoopDelay>, 'count' | 'percentile' | 'reset'>;
 
+/** Whose metrics they are, as far as they are everybody's. */
 interface Common {
   program: string;
-  daemon: Daemon;
+  daemon: { readonly http: HttpService | undefined };
   control: QmpServer;
   delay: LoopDelay;
 }
 
-const PROCESS: Family<Common>[] = [
+const PROCESS: Family<Pick<Common, 'program'>>[] = [
   {
     name: 'curling_build_info',
     type: 'gauge',
@@ -45,6 +45,10 @@ const PROCESS: Family<Common>[] = [
     help: 'Resident memory of the daemon.',
     read: () => process.memoryUsage.rss(),
   },
+];
+
+/** Of one thread. */
+const THREAD: Family<Pick<Common, 'delay'>>[] = [
   {
     name: 'curling_event_loop_delay_seconds',
     type: 'gauge',
@@ -59,7 +63,7 @@ const PROCESS: Family<Common>[] = [
   },
 ];
 
-const HTTP = counterFamilies<HttpService['counters'], Common>(
+const HTTP = counterFamilies<HttpService['counters'], Pick<Common, 'daemon'>>(
   'curling_http_',
   {
     requests: 'Requests over HTTP, refused ones included.',
@@ -71,14 +75,14 @@ const HTTP = counterFamilies<HttpService['counters'], Common>(
   ({ daemon }) => daemon.http?.counters,
 );
 
-const CONTROL: Family<Common>[] = [
+const CONTROL: Family<Pick<Common, 'control'>>[] = [
   {
     name: 'curling_control_clients',
     type: 'gauge',
     help: 'Connections to the control socket now; those of hosts, for a witness.',
     read: ({ control }) => control.clients,
   },
-  ...counterFamilies<QmpServer['counters'], Common>(
+  ...counterFamilies<QmpServer['counters'], Pick<Common, 'control'>>(
     'curling_control_',
     {
       connections: 'Connections that the control socket accepted.',
@@ -112,17 +116,37 @@ export function loopDelays(delay: LoopDelay): [{ percentile: string }, number][]
  */
 export function createRegistry(
   program: string,
-  daemon: Daemon,
+  daemon: Common['daemon'],
   control: QmpServer,
   labels: Record<string, string> = {},
 ): Registry {
   const registry = new Registry();
   registry.setDefaultLabels(labels);
+  const common = { program, daemon, control, delay: watchLoop() };
+  exportFamilies(registry, [...PROCESS, ...THREAD, ...HTTP, ...CONTROL], () => common);
+  return registry;
+}
+
+/** Of these, what belongs to a process of several machines, whose threads have registries of their own. */
+export function createProcessRegistry(program: string, daemon: Common['daemon']): Registry {
+  const registry = new Registry();
+  exportFamilies(registry, [...PROCESS, ...HTTP], () => ({ program, daemon }));
+  return registry;
+}
+
+/** Of these, what belongs to one thread of such a process. */
+export function createThreadRegistry(control: QmpServer, labels: Record<string, string>): Registry {
+  const registry = new Registry();
+  registry.setDefaultLabels(labels);
+  const thread = { control, delay: watchLoop() };
+  exportFamilies(registry, [...THREAD, ...CONTROL], () => thread);
+  return registry;
+}
+
+function watchLoop(): LoopDelay {
   const delay = monitorEventLoopDelay({ resolution: LOOP_RESOLUTION_MS });
   delay.enable();
-  const common = { program, daemon, control, delay };
-  exportFamilies(registry, [...PROCESS, ...HTTP, ...CONTROL], () => common);
-  return registry;
+  return delay;
 }
 
 /**

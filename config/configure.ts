@@ -1,12 +1,14 @@
 /** What a daemon does first: reads its configuration, and answers `--check-config` and `--dump-config`. */
 import type { CommandLine } from '../common/options.ts';
-import { configured, readConfigured } from './configured.ts';
+import { type Configured, configured, readConfigured } from './configured.ts';
 import { dumpText } from './dump.ts';
 import type { DaemonName } from './schema.ts';
 
 /** A configuration that can be read once more. */
 export interface Configuration<Config> {
   config: Config;
+  /** Where each value comes from. */
+  settings: Configured['settings'];
   /**
    * The same command line with the files as they are now.
    * @throws CurlingError CURLING_CONFIG, CURLING_USAGE, and what the files that it names are refused for
@@ -32,5 +34,9 @@ export function configure<Config>(
     process.stdout.write('the configuration is right\n');
     return undefined;
   }
-  return { config, reread: () => readConfigured(configured(daemon, line), read) };
+  return {
+    config,
+    settings: found.settings,
+    reread: () => readConfigured(configured(daemon, line), read),
+  };
 }

@@ -26,8 +26,10 @@ export interface Configured {
  * @throws CurlingError CURLING_CONFIG
  */
 export function configured(daemon: DaemonName, line: CommandLine): Configured {
-  const files = readConfigFiles(String(line.values.config ?? CONFIG_DIR));
-  return merged(daemon, line, files);
+  const { config, all, vm } = line.values;
+  // One of many is not kept from working by a mistake in another one's file.
+  const only = all === true ? (typeof vm === 'string' ? [vm] : []) : undefined;
+  return merged(daemon, line, readConfigFiles(String(config ?? CONFIG_DIR), only));
 }
 
 /** As `configured`, with files that were read. Pure. */

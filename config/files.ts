@@ -22,20 +22,37 @@ const NOTHING: ConfigFiles = { host: [], machines: new Map() };
 /**
  * Reads all files of a folder, also those of other machines: a mistake in one of them is found when it is made.
  * @param dir A folder, or `none`. That the default one is missing is no error; that a named one is, is.
+ * @param only Read of the machines only these, so that another one's mistake is no concern of theirs.
  * @throws CurlingError CURLING_CONFIG
  */
-export function readConfigFiles(dir: string = CONFIG_DIR): ConfigFiles {
-  if (dir === NO_CONFIG) return NOTHING;
-  if (!fs.existsSync(dir)) {
-    if (dir === CONFIG_DIR) return NOTHING;
-    throw new CurlingError('CURLING_CONFIG', `--config: there is no folder ${dir}`);
-  }
+export function readConfigFiles(dir: string = CONFIG_DIR, only?: readonly string[]): ConfigFiles {
+  if (!isThere(dir)) return NOTHING;
   const first = path.join(dir, 'curling.toml');
   const host = [...(fs.existsSync(first) ? [first] : []), ...tomlFiles(path.join(dir, 'conf.d'))];
-  const machines = tomlFiles(path.join(dir, 'vm')).map(
-    file => [path.basename(file, '.toml'), checked(file, 'machine')] as const,
-  );
+  const machines = machineFiles(dir)
+    .filter(([name]) => only?.includes(name) ?? true)
+    .map(([name, file]) => [name, checked(file, 'machine')] as const);
   return { host: host.flatMap(file => checked(file, 'host')), machines: new Map(machines) };
+}
+
+/**
+ * The machines that have a file, sorted by name. None is read.
+ * @param dir As of `readConfigFiles`.
+ * @throws CurlingError CURLING_CONFIG
+ */
+export function machineNames(dir: string = CONFIG_DIR): string[] {
+  return isThere(dir) ? machineFiles(dir).map(([name]) => name) : [];
+}
+
+function isThere(dir: string): boolean {
+  if (dir === NO_CONFIG) return false;
+  if (fs.existsSync(dir)) return true;
+  if (dir === CONFIG_DIR) return false;
+  throw new CurlingError('CURLING_CONFIG', `--config: there is no folder ${dir}`);
+}
+
+function machineFiles(dir: string): [name: string, file: string][] {
+  return tomlFiles(path.join(dir, 'vm')).map(file => [path.basename(file, '.toml'), file]);
 }
 
 function tomlFiles(folder: string): string[] {

@@ -79,11 +79,17 @@ export interface CoordinatorConfig {
 
 export const COORDINATOR: CommandSpec = {
   program: 'curling-coordinator',
-  usage: '[create] --vm NAME [--role ROLE] [options] [-- QEMU-COMMAND…]',
+  usage:
+    '[create] --vm NAME [--role ROLE] [options] [-- QEMU-COMMAND…]\n       curling-coordinator --all [options]',
   summary:
-    'Protects one virtual machine: takes, replicates and commits its checkpoints, and fails over.',
+    'Protects virtual machines: takes, replicates and commits their checkpoints, and fails over.',
   options: {
     vm: { type: 'string', value: 'NAME', flagOnly: true, help: 'the virtual machine' },
+    all: {
+      type: 'boolean',
+      flagOnly: true,
+      help: 'every machine that has a file vm/NAME.toml, each in a thread of its own',
+    },
     host: { type: 'string', value: 'NAME', help: "this host's name (default: its host name)" },
     role: {
       type: 'string',

@@ -4,7 +4,7 @@ import type { Logger } from '../common/log.ts';
 import type { StopAt } from '../common/test-stop.ts';
 import type { RegisterSource } from './arbitration/backend.ts';
 import type { CoordinatorConfig } from './config.ts';
-import type { GatewayProbe } from './gateway-probe.ts';
+import type { Gateway } from './gateway-probe.ts';
 import type { IdentityFile } from './identity.ts';
 import type { ProxyClient } from './proxy-client.ts';
 import type { Sabotage } from './sabotage.ts';
@@ -19,5 +19,5 @@ export interface CoordinatorModules {
   sabotage: Sabotage | undefined;
   stopAt: StopAt;
   /** Undefined when no gateway is configured. */
-  gateway: GatewayProbe | undefined;
+  gateway: Gateway | undefined;
 }

@@ -23,7 +23,7 @@ import type { CoordinatorModules } from './coordinator-modules.ts';
 import { Decisions } from './decisions.ts';
 import { Explanation, type Trouble } from './explanation.ts';
 import { FailoverLog } from './failover-log.ts';
-import type { GatewayProbe } from './gateway-probe.ts';
+import type { Gateway } from './gateway-probe.ts';
 import { findGuest, quitGuest } from './guest.ts';
 import { EVENT_OF, LOUD } from './notices.ts';
 import { OutputGate } from './output-gate.ts';
@@ -175,7 +175,7 @@ export class Coordinator extends EventEmitter<CoordinatorEvents> {
     return coordinator;
   }
 
-  get gateway(): GatewayProbe | undefined {
+  get gateway(): Gateway | undefined {
     return this.#modules.gateway;
   }
 

@@ -10,14 +10,14 @@ import type { HostEvent } from './arbitration/host-events.ts';
 import type { HostState } from './arbitration/host-state.ts';
 import type { SwapRequest } from './arbitration/register.ts';
 import type { Trouble } from './explanation.ts';
-import type { GatewayProbe } from './gateway-probe.ts';
+import type { Gateway } from './gateway-probe.ts';
 import type { IdentityFile } from './identity.ts';
 
 export interface DecisionModules {
   log: Logger;
   witness: RegisterSource;
   identity: IdentityFile;
-  gateway: GatewayProbe | undefined;
+  gateway: Gateway | undefined;
   stopAt: StopAt;
   state(): HostState;
   dispatch(event: HostEvent): void;

@@ -36,12 +36,25 @@ interface RawSocketModule {
   Protocol: { ICMP: number; ICMPv6: number };
 }
 
-interface GatewayProbeEvents {
+export interface GatewayEvents {
   /** From the first look on, and at every change. */
   change: [reachable: boolean];
 }
 
-export class GatewayProbe extends EventEmitter<GatewayProbeEvents> {
+/** Who knows whether a gateway answers. */
+export interface Gateway extends EventEmitter<GatewayEvents> {
+  readonly addresses: readonly string[];
+  readonly counters: Readonly<GatewayMonitor['counters']>;
+  /** Whether a gateway has answered just now. */
+  readonly reachable: boolean;
+  /** For an operator, when none is reachable. */
+  readonly text: string;
+  /** Asks every gateway now, besides the regular times. */
+  probe(): void;
+  close(): void;
+}
+
+export class GatewayProbe extends EventEmitter<GatewayEvents> implements Gateway {
   readonly monitor: GatewayMonitor;
   readonly #clock: Clock;
   readonly #lines: LimitedLog;
@@ -91,18 +104,23 @@ export class GatewayProbe extends EventEmitter<GatewayProbeEvents> {
     return probe;
   }
 
-  /** Whether a gateway has answered just now. */
+  get addresses(): readonly string[] {
+    return this.monitor.addresses;
+  }
+
+  get counters(): Readonly<GatewayMonitor['counters']> {
+    return this.monitor.counters;
+  }
+
   get reachable(): boolean {
     return this.monitor.reachable(this.#clock.now());
   }
 
-  /** For an operator, when none is reachable. */
   get text(): string {
     const { text } = this.monitor;
     return this.#failure === undefined ? text : `${text} (${this.#failure})`;
   }
 
-  /** Asks every gateway now, besides the regular times. */
   probe(): void {
     for (const address of this.monitor.addresses) this.#ask(address);
   }

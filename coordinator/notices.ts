@@ -23,6 +23,7 @@ export const EVENTS: readonly string[] = [
   ...new Set(Object.values(EVENT_OF)),
   ...['STATE_CHANGE', 'GATEWAY_LOST', 'GATEWAY_BACK', 'PROXY_LOST', 'DRILL_DONE', 'DRILL_FAILED'],
   'STAGING_FULL',
+  'COORDINATOR_RESTARTED',
 ];
 
 /** What an operator should look at soon: nobody else holds this machine's state. */

@@ -56,9 +56,7 @@ export async function report(
     unprotected: coordinator.unprotected,
     onBackupLoss: state.onBackupLoss,
     held: state.held,
-    gateway: gateway
-      ? { addresses: gateway.monitor.addresses, reachable: gateway.reachable }
-      : null,
+    gateway: gateway ? { addresses: gateway.addresses, reachable: gateway.reachable } : null,
     failovers: coordinator.failovers,
     hooks: hooks.counters,
     warnings: [

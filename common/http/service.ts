@@ -30,12 +30,22 @@ export type HttpHandler = (
 
 /** By path, e.g. `/metrics`. */
 export type HttpRoutes = Readonly<Record<string, HttpHandler>>;
+/** For paths that come and go. */
+export type HttpRouter = (path: string) => HttpHandler | undefined;
+
+interface Listening {
+  to: HttpAddress | { path: string };
+  /** For a reader. */
+  name: string;
+  /** A Host header may name it. */
+  host: string;
+}
 
 export class HttpService {
   /** What happened, since the start. */
   readonly counters = { requests: 0, refused: 0, failed: 0, connectionsRefused: 0 };
-  readonly #routes: HttpRoutes;
-  readonly #address: HttpAddress;
+  readonly #router: HttpRouter;
+  readonly #address: Listening;
   readonly #log: Logger;
   readonly #failures: LimitedLog;
   readonly #retryMs: number;
@@ -44,9 +54,9 @@ export class HttpService {
   #warned = false;
   #closed = false;
 
-  private constructor(address: HttpAddress, routes: HttpRoutes, log: Logger, retryMs: number) {
+  private constructor(address: Listening, router: HttpRouter, log: Logger, retryMs: number) {
     this.#address = address;
-    this.#routes = routes;
+    this.#router = router;
     this.#log = log;
     this.#failures = new LimitedLog(log);
     this.#retryMs = retryMs;
@@ -67,16 +77,24 @@ export class HttpService {
   }
 
   /**
-   * Serves `routes` at `address`, now or as soon as it is free.
+   * Serves `routes` at `address`, now or as soon as it is free. A unix socket's path must be free.
    * @param options `retryMs`: between two attempts. Default 10,000.
    */
   static start(
-    address: HttpAddress,
-    routes: HttpRoutes,
+    address: HttpAddress | { path: string },
+    routes: HttpRoutes | HttpRouter,
     log: Logger,
     options: { retryMs?: number } = {},
   ): HttpService {
-    const service = new HttpService(address, routes, log, options.retryMs ?? RETRY_MS);
+    const router =
+      typeof routes === 'function'
+        ? routes
+        : (path: string) => (Object.hasOwn(routes, path) ? routes[path] : undefined);
+    const listening =
+      'path' in address
+        ? { to: { path: address.path }, name: address.path, host: 'localhost' }
+        : { to: address, name: `${address.host}:${address.port}`, host: address.host };
+    const service = new HttpService(listening, router, log, options.retryMs ?? RETRY_MS);
     service.#listen();
     return service;
   }
@@ -99,16 +117,16 @@ export class HttpService {
 
   #listen(): void {
     if (this.#closed || this.#server.listening) return;
-    this.#server.listen({ host: this.#address.host, port: this.#address.port }, () => {
-      const { host } = this.#address;
-      this.#log.info({ http: `${host}:${this.port}` }, 'serving HTTP');
+    this.#server.listen(this.#address.to, () => {
+      const { host, name } = this.#address;
+      const { port } = this;
+      this.#log.info({ http: port === undefined ? name : `${host}:${port}` }, 'serving HTTP');
     });
   }
 
   #failed(error: Error): void {
-    const { host, port } = this.#address;
     if (!this.#warned) {
-      const text = `--http ${host}:${port}: ${error.message}; tried again every ${this.#retryMs / 1000} s`;
+      const text = `--http ${this.#address.name}: ${error.message}; tried again every ${this.#retryMs / 1000} s`;
       this.#log.warn(text);
     }
     this.#warned = true;
@@ -120,7 +138,7 @@ export class HttpService {
     response.setHeader('X-Content-Type-Options', 'nosniff');
     response.setHeader('Cache-Control', 'no-store');
     const [path = ''] = (request.url ?? '').split('?');
-    const handler = Object.hasOwn(this.#routes, path) ? this.#routes[path] : undefined;
+    const handler = this.#router(path);
     if (!isOurName(request.headers.host, this.#address.host))
       return this.#refuse(response, 421, 'ask by address, or as localhost');
     if (request.method !== 'GET' && request.method !== 'HEAD') {

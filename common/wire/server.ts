@@ -9,10 +9,12 @@
  *
  * Invariant: a place is taken from accept until established, or the end of the socket.
  */
+import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
 import fs from 'node:fs';
 import net from 'node:net';
 import tls from 'node:tls';
+import { isMainThread } from 'node:worker_threads';
 import { CurlingError } from '../errors.ts';
 import { LimitedLog } from '../limited-log.ts';
 import type { Logger } from '../log.ts';
@@ -23,6 +25,8 @@ import { type Failure, serverFailure } from './handshake-words.ts';
 import { type Peer, provenPeer, UNPROVEN } from './peer.ts';
 import { TLS_OPTIONS } from './tls-options.ts';
 
+/** The umask of a process whose threads listen: nobody else may connect to what they make. */
+export const PRIVATE_UMASK = 0o077;
 /** A peer that lost its power says nothing more, and must not keep its place for ever. */
 const LISTENING = { noDelay: true, keepAlive: true, keepAliveInitialDelay: 30_000 };
 
@@ -88,13 +92,7 @@ export class WireServer {
         resolve();
       };
       if (typeof address !== 'string') return void this.#server.listen({ ...address }, listening);
-      // The socket is made within this call, and nobody else may connect from its first moment on.
-      const mask = process.umask(0o177);
-      try {
-        this.#server.listen({ path: address }, listening);
-      } finally {
-        process.umask(mask);
-      }
+      privately(() => this.#server.listen({ path: address }, listening));
     });
     if (typeof address === 'string') fs.chmodSync(address, 0o600);
   }
@@ -220,4 +218,19 @@ function listenError(address: SocketAddress, error: NodeJS.ErrnoException): Curl
     : `cannot listen on ${where}: ${error.message}`;
   const code = used ? 'CURLING_SOCKET_IN_USE' : 'CURLING_CONNECT';
   return new CurlingError(code, text, { cause: error });
+}
+
+/** Makes a unix socket within `work`: nobody else may connect from its first moment on. */
+function privately(work: () => void): void {
+  // A thread cannot set what belongs to its process: who starts threads that listen has set it for all.
+  if (!isMainThread) {
+    assert((process.umask() & PRIVATE_UMASK) === PRIVATE_UMASK, 'the process makes private files');
+    return work();
+  }
+  const mask = process.umask(0o177);
+  try {
+    work();
+  } finally {
+    process.umask(mask);
+  }
 }

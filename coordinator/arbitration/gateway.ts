@@ -87,11 +87,20 @@ export class GatewayMonitor {
     return false;
   }
 
+  /** When the newest request was sent that was answered, of any gateway; -Infinity for none. */
+  get answeredAt(): number {
+    return Math.max(...[...this.#gateways.values()].map(gateway => gateway.answeredAt));
+  }
+
   /** For an operator: who does not answer. */
   get text(): string {
-    const { addresses } = this;
-    return addresses.length === 1
-      ? `gateway ${addresses[0]} does not answer`
-      : `none of the gateways ${addresses.join(', ')} answers`;
+    return silenceText(this.addresses);
   }
+}
+
+/** For an operator: none of these answers. */
+export function silenceText(addresses: readonly string[]): string {
+  return addresses.length === 1
+    ? `gateway ${addresses[0]} does not answer`
+    : `none of the gateways ${addresses.join(', ')} answers`;
 }

@@ -105,7 +105,7 @@ const GATEWAY = counterFamilies<GatewayMonitor['counters'], CoordinatorSource>(
     strange: 'Echo replies that answer no request.',
     forgotten: 'Requests that are not waited for any more because too many are open.',
   },
-  ({ coordinator }) => coordinator.gateway?.monitor.counters,
+  ({ coordinator }) => coordinator.gateway?.counters,
 );
 
 const HOOKS = counterFamilies<HookCounters, CoordinatorSource>(

@@ -144,7 +144,7 @@ test('docs/protocol.md has every command of the proxy, and no other', t => {
 });
 
 test('docs/protocol.md has every command of the coordinator, and no other', t => {
-  const block = between(read('coordinator/main.ts'), 'commands: {', '\n    },');
+  const block = between(read('coordinator/machine.ts'), '    };\n    return {', '\n    };');
   const commands = [...block.matchAll(/^ {6}'?([a-z-]+)'?:/gm)].map(match => match[1]!);
   t.true(commands.length > 0);
   t.deepEqual(documentedCommands('### Coordinator commands'), commands.sort());
@@ -198,7 +198,7 @@ test('docs/protocol.md has every event of the proxy, and no other', t => {
 });
 
 test('docs/protocol.md has every event of the coordinator, and no other', t => {
-  const source = ['coordinator', 'drill', 'primary']
+  const source = ['coordinator', 'drill', 'machine', 'primary']
     .map(name => read(`coordinator/${name}.ts`))
     .join('\n');
   const notices = read('coordinator/notices.ts');
