@@ -14,10 +14,8 @@ import type { Logger } from '../common/log.ts';
 import { decodeReply, encodeRequest, type Family, PAYLOAD_BYTES } from './arbitration/echo.ts';
 import { GatewayMonitor } from './arbitration/gateway.ts';
 
-/** Between two requests to each gateway. */
+/** Between two requests to each gateway, and two looks whether one still answers. An answer is looked at when it comes. */
 const PROBE_MS = 200;
-/** Between two looks whether the gateways still answer: what a host waits for when they are back. */
-const LOOK_MS = 50;
 
 /** What is used of the package, which has no types of its own. */
 interface RawSocket extends EventEmitter {
@@ -65,7 +63,6 @@ export class GatewayProbe extends EventEmitter<GatewayEvents> implements Gateway
   #said: boolean | undefined;
   #failure: string | undefined;
   #probeTimer: NodeJS.Timeout | undefined;
-  #lookTimer: NodeJS.Timeout | undefined;
 
   private constructor(
     raw: RawSocketModule,
@@ -98,8 +95,11 @@ export class GatewayProbe extends EventEmitter<GatewayEvents> implements Gateway
       probe.close();
       throw error;
     }
-    probe.#probeTimer = setInterval(() => probe.probe(), PROBE_MS).unref();
-    probe.#lookTimer = setInterval(() => probe.#look(), LOOK_MS).unref();
+    const ask = () => {
+      probe.probe();
+      probe.#look();
+    };
+    probe.#probeTimer = setInterval(ask, PROBE_MS).unref();
     probe.probe();
     return probe;
   }
@@ -127,7 +127,6 @@ export class GatewayProbe extends EventEmitter<GatewayEvents> implements Gateway
 
   close(): void {
     clearInterval(this.#probeTimer);
-    clearInterval(this.#lookTimer);
     for (const socket of this.#sockets.values()) socket.close();
     this.#sockets.clear();
   }
