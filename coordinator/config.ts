@@ -52,6 +52,7 @@ export interface CoordinatorConfig {
     mode: 'output' | 'fixed';
     pauseShare: number;
     intervalMaxMs: number;
+    idleIntervalMaxMs: number;
     intervalMs: number;
   };
   detection: { silenceMs: number; beatMs: number };
@@ -139,6 +140,12 @@ export const COORDINATOR: CommandSpec = {
       value: 'MS',
       default: '1000',
       help: 'longest time between checkpoints',
+    },
+    'idle-interval-max': {
+      type: 'string',
+      value: 'MS',
+      default: '5000',
+      help: 'the same of a guest that says and does nothing',
     },
     'fixed-interval': { type: 'string', value: 'MS', help: 'a checkpoint every MS instead' },
     detection: {
@@ -259,6 +266,7 @@ export function coordinatorConfig(line: CommandLine): CoordinatorConfig {
       mode: fixed === undefined ? 'output' : 'fixed',
       pauseShare: wholeNumber('pause-share', value['pause-share'], 1, 90) / 100,
       intervalMaxMs: wholeNumber('interval-max', value['interval-max'], 10, 60_000),
+      idleIntervalMaxMs: wholeNumber('idle-interval-max', value['idle-interval-max'], 10, 60_000),
       intervalMs: fixed === undefined ? 0 : wholeNumber('fixed-interval', fixed, 1, 60_000),
     },
     detection: {

@@ -340,7 +340,7 @@ export class Primary {
       this.#modules;
     const { generation, lastEpoch } = state();
     const epoch = Math.max(lastEpoch, this.#lastTaken) + 1;
-    const { mode, pauseShare, intervalMaxMs, intervalMs } = config.schedule;
+    const { mode, pauseShare, intervalMaxMs, idleIntervalMaxMs, intervalMs } = config.schedule;
     const protection = new Protection(
       {
         migrateSocket: `${config.runDir}/migrate.sock`,
@@ -353,6 +353,7 @@ export class Primary {
           mode,
           pauseShareMax: pauseShare,
           intervalMaxMs,
+          idleIntervalMaxMs,
           windowMs: Math.min(500, intervalMaxMs),
           ...(mode === 'fixed' ? { intervalMs } : {}),
         },

@@ -149,6 +149,7 @@ export class Protection {
   /** The checkpoints in flight: when they began and were staged, oldest first. */
   readonly #inFlight: { epoch: number; beganAtMs: number; stagedAtMs: number }[] = [];
   readonly #hints = new CheckpointHints();
+  readonly #workedMs = () => this.#load?.workedMs() ?? Number.POSITIVE_INFINITY;
 
   constructor(options: ProtectionOptions, modules: ProtectionModules) {
     this.#modules = modules;
@@ -366,7 +367,7 @@ export class Protection {
       schedule.inFlight(true); // windowOpen() comes back
     }
     const now = clock.now();
-    const decision = schedule.decide(now);
+    const decision = schedule.decide(now, this.#workedMs);
     if (decision.takeNow) return this.#take(now);
     if (decision.nextAskAt === Number.POSITIVE_INFINITY) return;
     this.#timer = setTimeout(() => this.#consider(), Math.max(0, decision.nextAskAt - now));

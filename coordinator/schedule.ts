@@ -3,7 +3,9 @@
  * `now` comes in, and the answer says when to ask again.
  *
  * Mode `output`: at once when output waits in the open epoch, as far as the pause budget allows,
- * and at the latest `intervalMaxMs` after the guest last ran on. Mode `fixed`: every `intervalMs`,
+ * and at the latest `intervalMaxMs` after the guest last ran on; a guest that has said nothing and done
+ * next to nothing by then is looked at again from time to time, until `idleIntervalMaxMs`. What can be
+ * lost is then no more work than before, and a tenth of `intervalMaxMs`. Mode `fixed`: every `intervalMs`,
  * whatever it costs the guest.
  *
  * A hint is somebody's wish for a checkpoint now, in either mode. It starts one as waiting output
@@ -43,6 +45,11 @@ export interface ScheduleOptions {
    */
   intervalMaxMs?: number;
   /**
+   * The longest time without a checkpoint in mode `output` of a guest that says nothing and does next to nothing.
+   * Milliseconds, default intervalMaxMs; less than that means the same.
+   */
+  idleIntervalMaxMs?: number;
+  /**
    * The share of its work that the guest may lose, above 0 and at most 1. Default 0.2. The time in which it may be
    * stopped is the same share for a guest that always works, and up to 2.5 times as much for an idle one.
    */
@@ -69,6 +76,8 @@ export type Decision =
 const BURST_FRACTION = 1 / 8;
 /** What a pause of an idle guest costs, per millisecond. */
 const COST_MIN = 0.4;
+/** A guest that has worked less than this share of the longest interval does next to nothing. */
+const IDLE_WORK = 0.1;
 /** The weight of the newest pause in the running mean. */
 const PAUSE_WEIGHT = 1 / 4;
 /** A bucket that lacks less than this is full enough: times come as floating point. */
@@ -83,6 +92,8 @@ export class CheckpointSchedule {
     deadline: 0,
     interval: 0,
     hint: 0,
+    /** Times that a guest was given more than the longest interval. */
+    idlePutOffs: 0,
     outputWaitedForRequest: 0,
     outputWaitedForInFlight: 0,
     outputWaitedForBudget: 0,
@@ -90,6 +101,7 @@ export class CheckpointSchedule {
   readonly #mode: 'output' | 'fixed';
   readonly #intervalMs: number;
   readonly #intervalMaxMs: number;
+  readonly #idleIntervalMaxMs: number;
   readonly #capacityMs: number;
   readonly #debtMaxMs: number;
   readonly #flowShare: number;
@@ -107,6 +119,8 @@ export class CheckpointSchedule {
   #hinted = false;
   #lastStartAt: number;
   #lastRunAt: number;
+  /** When a guest that says nothing is due, or looked at again. */
+  #idleUntil: number;
   #waited: WaitReason | undefined;
 
   /**
@@ -119,6 +133,7 @@ export class CheckpointSchedule {
     this.#mode = options.mode ?? 'output';
     this.#intervalMs = options.intervalMs ?? 20;
     this.#intervalMaxMs = options.intervalMaxMs ?? 1_000;
+    this.#idleIntervalMaxMs = options.idleIntervalMaxMs ?? this.#intervalMaxMs;
     assert(share > 0 && share <= 1, 'pauseShareMax is above 0 and at most 1');
     assert(windowMs > 0 && this.#intervalMs > 0, 'times are positive');
     assert(this.#intervalMaxMs >= windowMs, 'intervalMaxMs is at least windowMs');
@@ -129,6 +144,7 @@ export class CheckpointSchedule {
     this.#balanceAt = now;
     this.#lastStartAt = now;
     this.#lastRunAt = now;
+    this.#idleUntil = now + this.#intervalMaxMs;
   }
 
   /**
@@ -189,11 +205,16 @@ export class CheckpointSchedule {
     this.#stoppedAt = undefined;
     this.#started = false;
     this.#lastRunAt = now;
+    this.#idleUntil = now + this.#intervalMaxMs;
   }
 
-  /** Whether the checkpoint starts now. After `takeNow` it counts as started. */
-  decide(now: number): Decision {
-    const decision = this.#mode === 'fixed' ? this.#fixed(now) : this.#output(now);
+  /**
+   * Whether the checkpoint starts now. After `takeNow` it counts as started.
+   * @param workedMs Says how much processor time the guest has used since it last ran on. Asked once in a longest
+   *   interval.
+   */
+  decide(now: number, workedMs = () => Number.POSITIVE_INFINITY): Decision {
+    const decision = this.#mode === 'fixed' ? this.#fixed(now) : this.#output(now, workedMs);
     if (decision.takeNow) {
       this.counters[decision.reason]++;
       this.#started = true;
@@ -219,15 +240,26 @@ export class CheckpointSchedule {
     return this.#withinBudget(now, 'hint', dueAt);
   }
 
-  #output(now: number): Decision {
+  #output(now: number, workedMs: () => number): Decision {
     const blocked = this.#blocked();
     if (blocked) return blocked;
-    const deadlineAt = this.#lastRunAt + this.#intervalMaxMs;
+    const wanted = this.#outputWaits || this.#hinted;
+    if (!wanted) this.#putOff(now, workedMs);
+    const deadlineAt = wanted ? this.#lastRunAt + this.#intervalMaxMs : this.#idleUntil;
     if (now >= deadlineAt)
       return { takeNow: true, reason: 'deadline', nextAskAt: Number.POSITIVE_INFINITY };
     if (this.#outputWaits) return this.#withinBudget(now, 'output', deadlineAt);
     if (this.#hinted) return this.#withinBudget(now, 'hint', deadlineAt);
     return { takeNow: false, reason: 'idle', nextAskAt: deadlineAt };
+  }
+
+  /** Gives a guest that is due another interval when it has done next to nothing. */
+  #putOff(now: number, workedMs: () => number): void {
+    const latestAt = this.#lastRunAt + this.#idleIntervalMaxMs;
+    if (now < this.#idleUntil || now >= latestAt) return;
+    if (workedMs() > IDLE_WORK * this.#intervalMaxMs) return;
+    this.#idleUntil = Math.min(latestAt, now + this.#intervalMaxMs);
+    this.counters.idlePutOffs++;
   }
 
   /** Starts a checkpoint when the budget has what it is expected to cost, and waits for that until `latestAt`. */

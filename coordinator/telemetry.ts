@@ -16,6 +16,7 @@ export interface WorkCounters {
   deadline: number;
   interval: number;
   hint: number;
+  idlePutOffs: number;
   outputWaitedForRequest: number;
   outputWaitedForInFlight: number;
   outputWaitedForBudget: number;
@@ -36,7 +37,7 @@ export interface WorkCounters {
 }
 
 export const NO_WORK: Readonly<WorkCounters> = {
-  ...{ output: 0, deadline: 0, interval: 0, hint: 0 },
+  ...{ output: 0, deadline: 0, interval: 0, hint: 0, idlePutOffs: 0 },
   ...{ outputWaitedForRequest: 0, outputWaitedForInFlight: 0, outputWaitedForBudget: 0 },
   ...{ hintsCommitted: 0, hintsTimedOut: 0, hintsEnded: 0, hintsRefused: 0 },
   ...{ guestWaits: 0, stagingOverflows: 0, stagingGrownBytes: 0, stagingShrunkBytes: 0 },

@@ -87,6 +87,12 @@ const WAITS: Family<CoordinatorSource>[] = [
     },
   },
   {
+    name: 'curling_idle_put_offs_total',
+    type: 'counter',
+    help: 'Times that a checkpoint which was due for its time alone was put off: the guest had said nothing and done next to nothing.',
+    read: source => work(source).idlePutOffs,
+  },
+  {
     name: 'curling_output_waits_total',
     type: 'counter',
     help: 'Times that waiting output had to go on waiting for a checkpoint, by reason: request (QEMU was not ready), in_flight, budget (of pauses).',

@@ -49,6 +49,17 @@ export class GuestLoad {
     return busiestMs < ranMs ? Math.max(0, busiestMs / ranMs) : 1;
   }
 
+  /**
+   * Milliseconds of processor time that the vCPUs have used together since the last call of `share`; Infinity when it
+   * cannot be known.
+   */
+  workedMs(): number {
+    if (this.#files.length === 0) return Number.POSITIVE_INFINITY;
+    const used = this.#files.map((file, index) => this.#read(file) - this.#cpuMs[index]!);
+    const sum = used.reduce((total, ms) => total + ms, 0);
+    return Number.isNaN(sum) ? Number.POSITIVE_INFINITY : sum;
+  }
+
   close(): void {
     for (const file of this.#files.splice(0)) fs.closeSync(file);
   }

@@ -25,6 +25,7 @@ test('a command line that makes no sense ends with status 2, and names what is w
     ['--proxy', { proxy: undefined }],
     ['--pause-share', { 'pause-share': '0' }],
     ['--interval-max', { 'interval-max': '1.5' }],
+    ['--idle-interval-max', { 'idle-interval-max': '9' }],
     ['--fixed-interval', { 'fixed-interval': 'often' }],
     ['--detection', { detection: '19' }],
     ['--beat', { beat: '151' }],

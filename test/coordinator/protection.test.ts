@@ -1,3 +1,5 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { setImmediate as immediate } from 'node:timers/promises';
 import test, { type ExecutionContext } from 'ava';
 import { monotonicClock } from '../../common/clock.ts';
@@ -5,7 +7,7 @@ import { silentLogger } from '../../common/log.ts';
 import { hintTimeout } from '../../coordinator/checkpoint-hints.ts';
 import type { OutputGate } from '../../coordinator/output-gate.ts';
 import { FixedChoice } from '../../coordinator/packing/choice.ts';
-import { Protection } from '../../coordinator/protection.ts';
+import { Protection, type ProtectionOptions } from '../../coordinator/protection.ts';
 import type { SenderSession } from '../../coordinator/replication/sender.ts';
 import { Telemetry } from '../../coordinator/telemetry.ts';
 import { FakeQemu } from '../qemu/fake-qemu.ts';
@@ -28,7 +30,11 @@ interface Bench {
 }
 
 /** An active protection, whose QEMU has not asked for a checkpoint yet. */
-async function active(t: ExecutionContext, answers: Record<string, unknown>): Promise<Bench> {
+async function active(
+  t: ExecutionContext,
+  answers: Record<string, unknown>,
+  more: Partial<ProtectionOptions> = {},
+): Promise<Bench> {
   const qemu = await new FakeQemu(answers).start();
   t.teardown(() => qemu.remove());
   const told: string[] = [];
@@ -50,6 +56,7 @@ async function active(t: ExecutionContext, answers: Record<string, unknown>): Pr
       epoch: 1,
       schedule: { mode: 'output', intervalMaxMs: 60_000 },
       vcpuThreads: [],
+      ...more,
     },
     {
       qmp: qemu.qmp,
@@ -94,6 +101,21 @@ test('a checkpoint that is due when QEMU has just gone is not taken', async t =>
   sayWhy({ status: 'failed' });
   await until('the loss', () => told.length > 1);
   t.deepEqual(told, ['snapshot 1', 'CURLING_QEMU_LOST']);
+});
+
+test('a guest whose processor sleeps is given longer than the longest interval', async t => {
+  const sleeper = spawn('sleep', ['60']);
+  t.teardown(() => sleeper.kill('SIGKILL'));
+  await once(sleeper, 'spawn');
+  const schedule = { intervalMaxMs: 100, windowMs: 100, idleIntervalMaxMs: 60_000 };
+  const more = { schedule, vcpuThreads: [sleeper.pid!] };
+  const { protection, qemu, begun } = await active(t, {}, more);
+  qemu.stream!.write(REQUEST);
+  await until('it was put off', () => protection.work.idlePutOffs >= 3);
+  t.deepEqual(begun, []);
+  protection.outputPending(2);
+  await until('what it says is due', () => begun.length === 1);
+  await protection.end();
 });
 
 test('a command for a checkpoint is answered when one that began after it is committed', async t => {

@@ -53,6 +53,42 @@ test('without output a checkpoint comes at the longest interval', t => {
   t.is(schedule.decide(1_000).reason, 'deadline');
 });
 
+/** What a schedule says at each of these times to a guest that has worked so long since it last ran on. */
+function told(schedule: CheckpointSchedule, worked: readonly (readonly [number, number])[]) {
+  return worked.map(([now, workedMs]) => {
+    const { takeNow, reason, nextAskAt } = schedule.decide(now, () => workedMs);
+    return takeNow ? reason : nextAskAt;
+  });
+}
+
+test('a guest that says nothing and does next to nothing is given longer, and no longer than said', t => {
+  const schedule = new CheckpointSchedule(0, { idleIntervalMaxMs: 3_500 });
+  schedule.requested();
+  const looks = [999, 1_000, 1_500, 2_000, 3_000, 3_500].map(now => [now, 20] as const);
+  t.deepEqual(told(schedule, looks), [1_000, 2_000, 2_000, 3_000, 3_500, 'deadline']);
+  t.is(schedule.counters.idlePutOffs, 3);
+  take(schedule, 3_500, 2, 1);
+  t.is(schedule.decide(3_600).nextAskAt, 4_502, 'and again from the beginning');
+});
+
+test('one that works, speaks or is unknown is given no more than the longest interval', t => {
+  const idle = { idleIntervalMaxMs: 10_000 };
+  const busy = new CheckpointSchedule(0, idle);
+  busy.requested();
+  t.deepEqual(told(busy, [[1_000, 100] as const, [2_000, 101] as const]), [2_000, 'deadline']);
+  const speaks = new CheckpointSchedule(0, idle);
+  speaks.requested();
+  t.deepEqual(told(speaks, [[1_000, 0]]), [2_000]);
+  speaks.outputPending(1);
+  t.is(speaks.decide(1_001, () => 0).reason, 'deadline', 'at once, whatever the budget');
+  const unknown = new CheckpointSchedule(0, idle);
+  unknown.requested();
+  t.is(unknown.decide(1_000).reason, 'deadline');
+  const usual = new CheckpointSchedule(0);
+  usual.requested();
+  t.deepEqual(told(usual, [[1_000, 0]]), ['deadline'], 'it is an option');
+});
+
 test('a spent budget makes output wait, and says until when', t => {
   const schedule = new CheckpointSchedule(0);
   schedule.requested();
