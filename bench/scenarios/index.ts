@@ -6,6 +6,7 @@ import { epoch } from './epoch.ts';
 import { FAILOVER } from './failover.ts';
 import { GROWTH } from './growth.ts';
 import { peers } from './peers.ts';
+import { QUIET } from './quiet.ts';
 import { release } from './release.ts';
 import { ROUND_TRIP } from './round-trip.ts';
 import { SLOWDOWN } from './slowdown.ts';
@@ -21,6 +22,7 @@ export const SCENARIOS: readonly Scenario[] = [
   WIRE,
   THROUGHPUT,
   SLOWDOWN,
+  QUIET,
   FAILOVER,
   peers,
   GROWTH,
