@@ -21,8 +21,10 @@ export function layoutToJson(layout: GuestLayout): unknown {
  *   of range.
  */
 export function layoutFromJson(json: unknown): GuestLayout {
-  const { machine, subsections, ram, blocks, mainBlock } = record('layout', json);
-  expect(isText(machine, 255), 'machine', 'a name', machine);
+  const { machine, subsections, oldForm = false, ram, blocks, mainBlock } = record('layout', json);
+  expect(typeof oldForm === 'boolean', 'oldForm', 'true or false', oldForm);
+  if (oldForm) expect(machine === '', 'machine', 'none in the old form', machine);
+  else expect(isText(machine, 255), 'machine', 'a name', machine);
   expect(typeof subsections === 'string', 'subsections', 'base64', typeof subsections);
   const bytes = Buffer.from(subsections, 'base64');
   expect(bytes.length <= SUBSECTIONS_BYTES_MAX, 'subsections', 'at most 64 KiB', bytes.length);
@@ -32,6 +34,7 @@ export function layoutFromJson(json: unknown): GuestLayout {
   const layout = {
     machine,
     subsections: bytes,
+    ...(oldForm ? { oldForm } : {}),
     ram: sectionOf(ram),
     blocks: blocks.map(blockOf),
     mainBlock,

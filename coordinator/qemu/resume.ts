@@ -8,6 +8,10 @@
  *   device state as the last checkpoint had it
  *   u8 0x06, u32 2, "{}"       keeps QEMU from complaining about a missing description
  *
+ * In the old form, for machine types before 2.4, there is neither configuration nor footer nor description: a QEMU with
+ * such a machine would take their bytes for something else. It needs no configuration to accept x-ignore-shared, for it
+ * compares capabilities only when they are sent.
+ *
  * The layout is drawn in stream-decoder.ts, which reads what is written here.
  */
 import assert from 'node:assert/strict';
@@ -39,20 +43,21 @@ export interface ResumeState {
 export function encodeResume(state: ResumeState): Buffer[] {
   const { layout, device } = state;
   const { sectionId } = layout.ram;
-  const tail = [PART.description, u32(DESCRIPTION.length), DESCRIPTION];
+  const description = bytesOf(PART.description, u32(DESCRIPTION.length), DESCRIPTION);
   return [
     bytesOf(
       u32(FILE_MAGIC),
       u32(FILE_VERSION),
-      configuration(layout),
-      ramStart(layout),
+      layout.oldForm ? '' : configuration(layout),
+      encodeRamStart(layout, true),
+      sectionEnd(layout),
       PART.sectionEnd,
       u32(sectionId),
     ),
     ...layout.blocks.map((_, index) => blockPages(state, index)),
-    bytesOf(u64(RAM_FLAG.endOfSection), PART.footer, u32(sectionId)),
+    sectionEnd(layout),
     device,
-    bytesOf(...tail),
+    ...(layout.oldForm ? [] : [description]),
   ];
 }
 
@@ -70,10 +75,9 @@ function configuration(layout: GuestLayout): Buffer {
   );
 }
 
-function ramStart(layout: GuestLayout): Buffer {
-  const { sectionId } = layout.ram;
-  const end = bytesOf(u64(RAM_FLAG.endOfSection), PART.footer, u32(sectionId));
-  return bytesOf(encodeRamStart(layout, true), end);
+function sectionEnd({ ram, oldForm }: GuestLayout): Buffer {
+  const footer = oldForm ? '' : bytesOf(PART.footer, u32(ram.sectionId));
+  return bytesOf(u64(RAM_FLAG.endOfSection), footer);
 }
 
 /**

@@ -56,25 +56,38 @@ int pthread_cond_wait(pthread_cond_t *cond, pthread_mutex_t *mutex) {
 }
 `;
 
-const INIT = `#!/bin/busybox sh
+const INIT_HEAD = `#!/bin/busybox sh
 /bin/busybox --install -s /bin
 mount -t devtmpfs dev /dev
 /bin/dirtier &
+`;
+const INIT_LOOP = `
 i=0; while true; do i=$((i+1)); echo "tick $i"; sleep 0.1; done
 `;
+
+export interface GuestKitOptions {
+  /** Default `pc`, the newest of its kind. */
+  machine?: string;
+  /** A further program of the guest, in C, run to its end before the first tick. */
+  program?: string;
+  /** Further words of QEMU's command line, for a QEMU of this name. */
+  words?(name: string, kit: GuestKit): readonly string[];
+}
 
 /** Files of the guest, and of all QEMUs that run it, in one temporary folder. */
 export class GuestKit {
   readonly folder: string;
   readonly #running: QemuChild[] = [];
   readonly #shadows: string[] = [];
+  readonly #options: GuestKitOptions;
 
-  private constructor(folder: string) {
+  private constructor(folder: string, options: GuestKitOptions) {
     this.folder = folder;
+    this.#options = options;
   }
 
-  static async make(): Promise<GuestKit> {
-    const kit = new GuestKit(fs.mkdtempSync(path.join(os.tmpdir(), 'curling-qemu-')));
+  static async make(options: GuestKitOptions = {}): Promise<GuestKit> {
+    const kit = new GuestKit(fs.mkdtempSync(path.join(os.tmpdir(), 'curling-qemu-')), options);
     try {
       await kit.#build();
       return kit;
@@ -89,11 +102,14 @@ export class GuestKit {
     const root = this.path('root');
     for (const name of ['bin', 'dev']) fs.mkdirSync(path.join(root, name), { recursive: true });
     fs.copyFileSync(BUSYBOX, path.join(root, 'bin/busybox'));
-    fs.writeFileSync(path.join(root, 'init'), INIT, { mode: 0o755 });
+    const { program } = this.#options;
+    const init = INIT_HEAD + (program ? '/bin/program' : '') + INIT_LOOP;
+    fs.writeFileSync(path.join(root, 'init'), init, { mode: 0o755 });
     const dirtier = path.join(root, 'bin/dirtier');
     const compile = (args: string[], input: string) =>
       run('gcc', ['-O2', '-x', 'c', '-', ...args], { input });
     await compile(['-static', '-o', dirtier], DIRTIER_C);
+    if (program) await compile(['-static', '-o', path.join(root, 'bin/program')], program);
     await compile(['-shared', '-fPIC', '-o', this.path('shim.so'), '-ldl'], SHIM_C);
     const pack = `cd ${root} && find . | cpio -o -H newc 2>/dev/null | gzip -1 > ../initrd.gz`;
     await run('sh', ['-c', pack]);
@@ -109,7 +125,8 @@ export class GuestKit {
       'env',
       `LD_PRELOAD=${this.path('shim.so')}`,
       'qemu-system-x86_64',
-      ...['-accel', 'tcg', '-machine', 'pc', '-m', `${GUEST_RAM_BYTES}B`, '-display', 'none'],
+      ...['-accel', 'tcg', '-machine', this.#options.machine ?? 'pc', '-display', 'none'],
+      ...['-m', `${GUEST_RAM_BYTES}B`],
       ...['-kernel', this.path('vmlinuz'), '-initrd', this.path('initrd.gz')],
       ...[
         '-append',
@@ -118,6 +135,7 @@ export class GuestKit {
         `file:${this.path(`${name}.serial`)}`,
       ],
       ...['-netdev', 'user,id=n0,restrict=on', '-device', 'virtio-net-pci,netdev=n0,romfile='],
+      ...(this.#options.words?.(name, this) ?? []),
     ];
   }
 
@@ -143,7 +161,7 @@ export class GuestKit {
   async boot(name: string): Promise<{ qmp: QmpClient; child: QemuChild; ramPath: string }> {
     const ramPath = this.shadow(name);
     const qmpPath = this.path(`${name}.qmp`);
-    const backend = `memory-backend-file,id=${GUEST_MAIN_BLOCK},size=${GUEST_RAM_BYTES},mem-path=${ramPath},share=on`;
+    const backend = `memory-backend-file,id=${GUEST_MAIN_BLOCK},size=${GUEST_RAM_BYTES},mem-path=${ramPath},share=on,x-use-canonical-path-for-ramblock-id=off`;
     const child = new QemuChild(
       [
         ...this.argv(name),

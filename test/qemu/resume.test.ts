@@ -1,8 +1,9 @@
 import test from 'ava';
 import fc from 'fast-check';
 import { type GuestLayout, PAGE_BYTES } from '../../coordinator/checkpoint/layout.ts';
+import { layoutFromJson, layoutToJson } from '../../coordinator/checkpoint/layout-json.ts';
 import { encodeResume } from '../../coordinator/qemu/resume.ts';
-import { dataLine, fillLine, ident, UUID_SUBSECTION, u8, u32 } from './naive-stream.ts';
+import { dataLine, fillLine, ident, UUID_SUBSECTION, u8, u32, u64 } from './naive-stream.ts';
 import { feed, recording } from './recording.ts';
 
 const state = fc
@@ -66,4 +67,46 @@ test('the configuration says that shared RAM is not in the stream', t => {
   const capabilities = [u8(5), ident('configuration/capabilities'), u32(1), u32(1)];
   const expected = Buffer.concat([...capabilities, ident('x-ignore-shared')]);
   t.true(head!.includes(expected));
+});
+
+test('the old form has no configuration, no footer and no description', t => {
+  const layout = layoutFromJson(
+    layoutToJson({
+      machine: '',
+      subsections: Buffer.alloc(0),
+      oldForm: true,
+      ram: { sectionId: 2, instanceId: 0, version: 4 },
+      blocks: [
+        { name: 'pc.ram', bytes: 2 * PAGE_BYTES },
+        { name: 'rom', bytes: PAGE_BYTES },
+      ],
+      mainBlock: 0,
+    }),
+  );
+  const device = Buffer.from([4, 9, 0]);
+  const blocks = [undefined, Buffer.alloc(PAGE_BYTES)];
+  const expected = Buffer.concat([
+    ...[Buffer.from('QEVM'), u32(3), u8(1), u32(2), ident('ram'), u32(0), u32(4)],
+    u64(3 * PAGE_BYTES + 4),
+    ...[ident('pc.ram'), u64(2 * PAGE_BYTES), u64(0)],
+    ...[ident('rom'), u64(PAGE_BYTES), u64(0)],
+    u64(0x10),
+    ...[u8(3), u32(2), u64(2), ident('rom'), u8(0), u64(0x10)],
+    device,
+  ]);
+  t.deepEqual(Buffer.concat(encodeResume({ layout, blocks, device })), expected);
+});
+
+test('a layout of the old form has no machine, any other one has', t => {
+  const layout = {
+    machine: 'pc',
+    subsections: Buffer.alloc(0),
+    ram: { sectionId: 2, instanceId: 0, version: 4 },
+    blocks: [{ name: 'pc.ram', bytes: PAGE_BYTES }],
+    mainBlock: 0,
+  };
+  const code = { code: 'CURLING_REPLICATION_FRAME' };
+  for (const change of [{ machine: '' }, { oldForm: true }, { oldForm: 'yes' }])
+    t.throws(() => layoutFromJson(Object.assign(layoutToJson(layout) as object, change)), code);
+  t.deepEqual(layoutFromJson(layoutToJson(layout)), layout);
 });
