@@ -170,8 +170,8 @@ export const COORDINATOR: CommandSpec = {
     pack: {
       type: 'string',
       value: 'WHEN',
-      default: 'never',
-      help: 'send changed parts and compress them: never, always',
+      default: 'auto',
+      help: 'send changed parts, compressed: auto (when the link is slow), never, always',
     },
     'no-trial-load': { type: 'boolean', help: 'acknowledge full copies without loading them once' },
     'allow-unheld': {

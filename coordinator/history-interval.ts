@@ -19,13 +19,14 @@ export const STATES_BY_CONCERN = [
  * | `epochs`                           | checkpoints that the backup has committed                                 |
  * | `checkpointBytes`                  | bytes of all checkpoints that were staged                                 |
  * | `dirtyPages`                       | pages in them                                                             |
+ * | `sentBytes`                        | bytes of committed checkpoints as they were sent, packed or not           |
  * | `lag`                              | the most checkpoints that were staged and not committed at once           |
  * | `heldBytes`                        | the most bytes that were seen held in the proxy                           |
  * | `state`                            | index into `states`: the one that is most of a concern                    |
  */
 export const HISTORY_COLUMNS = [
   ...(['pauseP50', 'pauseP99', 'pauseMax', 'delayP50', 'delayP99', 'delayMax'] as const),
-  ...(['commitP50', 'epochs', 'checkpointBytes', 'dirtyPages'] as const),
+  ...(['commitP50', 'epochs', 'checkpointBytes', 'dirtyPages', 'sentBytes'] as const),
   ...(['lag', 'heldBytes', 'state'] as const),
 ] as const;
 export type HistoryColumn = (typeof HISTORY_COLUMNS)[number];
@@ -39,6 +40,7 @@ export class Interval {
   readonly commit = new Distribution();
   checkpointBytes = 0;
   dirtyPages = 0;
+  sentBytes = 0;
   lag = NONE;
   heldBytes = NONE;
   state: number;
@@ -63,6 +65,7 @@ export class Interval {
     this.commit.add(part.commit);
     this.checkpointBytes += part.checkpointBytes;
     this.dirtyPages += part.dirtyPages;
+    this.sentBytes += part.sentBytes;
     this.sawLag(part.lag);
     this.sawHeld(part.heldBytes);
     this.state = Math.max(this.state, part.state);
@@ -75,6 +78,7 @@ export class Interval {
     this.commit.clear();
     this.checkpointBytes = 0;
     this.dirtyPages = 0;
+    this.sentBytes = 0;
     this.lag = NONE;
     this.heldBytes = NONE;
     this.state = state;
@@ -94,6 +98,7 @@ export class Interval {
       epochs: commit.count,
       checkpointBytes: this.checkpointBytes,
       dirtyPages: this.dirtyPages,
+      sentBytes: this.sentBytes,
       lag: this.lag,
       heldBytes: this.heldBytes,
       state: this.state,

@@ -77,6 +77,12 @@ export class History {
     second.sawLag(inFlight);
   }
 
+  /** A checkpoint that is committed was sent in so many bytes. */
+  sent(bytes: number, now: number): void {
+    this.#advance(now);
+    this.#second.sentBytes += bytes;
+  }
+
   /** The backup has committed a checkpoint, `commitMs` after it was staged. */
   committed(commitMs: number, now: number): void {
     this.#advance(now);

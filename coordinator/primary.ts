@@ -19,7 +19,7 @@ import { stagingBound } from './checkpoint/staging-bound.ts';
 import { type CheckpointDone, hintTimeout } from './checkpoint-hints.ts';
 import type { CoordinatorConfig } from './config.ts';
 import type { OutputGate } from './output-gate.ts';
-import { FixedChoice } from './packing/choice.ts';
+import { AutoChoice, FixedChoice } from './packing/choice.ts';
 import { PACKING_FORM } from './packing/format.ts';
 import { lz4 } from './packing/lz4.ts';
 import { Protection } from './protection.ts';
@@ -366,8 +366,11 @@ export class Primary {
         clock,
         log,
         telemetry,
-        lz4: unpacks && this.#packFailed === undefined ? lz4 : undefined,
-        choice: new FixedChoice(config.pack === 'always' ? 'pack' : 'plain'),
+        lz4: unpacks && config.pack !== 'never' && this.#packFailed === undefined ? lz4 : undefined,
+        choice:
+          config.pack === 'auto'
+            ? new AutoChoice(() => link.channel.roundTripMs)
+            : new FixedChoice(config.pack === 'always' ? 'pack' : 'plain'),
         sabotage,
         stopAt,
         handlers: {

@@ -279,7 +279,7 @@ export class Protection {
   /** The peer has committed everything up to `epoch`. */
   committed(epoch: number): void {
     const now = this.#modules.clock.now();
-    this.#outlet.committed(epoch);
+    for (const figures of this.#outlet.committed(epoch)) this.#modules.telemetry.sent(figures);
     while (this.#inFlight.length > 0 && this.#inFlight[0]!.epoch <= epoch) {
       const done = this.#inFlight.shift()!;
       const commitMs = now - done.stagedAtMs;

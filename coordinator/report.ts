@@ -84,6 +84,11 @@ function checkpointOf(
     guestWaits: figures?.guestWaits ?? 0,
     windowClosed: figures?.windowClosed ?? 0,
     staging: protection?.stagingMemory ?? { bytes: 0, peakBytes: 0, boundBytes: 0 },
+    packing: {
+      policy: config.pack,
+      effort: coordinator.telemetry.lastSent?.level ?? null,
+      sentBytesTotal: coordinator.telemetry.counters.sentBytes,
+    },
   };
 }
 

@@ -77,6 +77,14 @@ export interface CoordinatorStatus {
     windowClosed: number;
     /** Staging memory here: reserved now, the most in use at once in this protection, its bound. 0 without one. */
     staging: { bytes: number; peakBytes: number; boundBytes: number };
+    /** The policy `--pack`, and how the newest committed checkpoint was sent. */
+    packing: {
+      policy: 'auto' | 'never' | 'always';
+      /** `plain`, `filter` or `pack`; null before a checkpoint. */
+      effort: string | null;
+      /** Bytes of all committed checkpoints as they were sent, since this process started. */
+      sentBytesTotal: number;
+    };
   };
   /**
    * Milliseconds from the first frame of an epoch to its release, since this process started: what protection adds to

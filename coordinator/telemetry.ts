@@ -8,6 +8,8 @@ import type { HostStateName } from './arbitration/host-state.ts';
 import { HeldOutput } from './held-output.ts';
 import { History } from './history.ts';
 import { EVENTS } from './notices.ts';
+import { PACK_LEVELS, type SentFigures } from './packing/choice.ts';
+import { PACKED_KINDS } from './packing/packer.ts';
 import { FAILOVER_CAUSES, type FailoverCause } from './suspicion.ts';
 
 /** What a protection counts itself: schedule.ts, checkpoint-hints.ts, and its staging pool. */
@@ -57,7 +59,17 @@ export class Telemetry {
   /** From the start of one checkpoint to the start of the next. */
   readonly epoch = new Distribution();
   /** They only grow. Full copies are not among them. */
-  readonly counters = { epochsCommitted: 0, checkpointBytes: 0, dirtyPages: 0 };
+  readonly counters = {
+    ...{ epochsCommitted: 0, checkpointBytes: 0, dirtyPages: 0 },
+    /** Bytes of committed ones as they were sent, packed or not, and milliseconds that packing took. */
+    ...{ sentBytes: 0, packMs: 0 },
+  };
+  /** Checkpoints that were committed, by the effort with which they were packed. */
+  readonly efforts = counts(PACK_LEVELS);
+  /** Pages in those that were packed, by the form in which they were sent. */
+  readonly packedPages = counts(PACKED_KINDS);
+  /** How the newest committed checkpoint was sent; undefined before one. */
+  lastSent: SentFigures | undefined;
   /** Pages of the newest checkpoint; undefined before one. */
   lastPages: number | undefined;
   /** By cause; failovers to this host. */
@@ -107,6 +119,18 @@ export class Telemetry {
     this.counters.epochsCommitted++;
     this.lastCommitAt = Date.now();
     this.history.committed(commitMs, this.#clock.now());
+  }
+
+  /** What was sent of a checkpoint that is committed. */
+  sent(figures: SentFigures): void {
+    if (figures.full) return;
+    const bytes = figures.sentBytes + figures.deviceBytes;
+    this.counters.sentBytes += bytes;
+    this.counters.packMs += figures.packMs;
+    this.efforts[figures.level]++;
+    for (const kind of PACKED_KINDS) this.packedPages[kind] += figures.pages[kind];
+    this.lastSent = figures;
+    this.history.sent(bytes, this.#clock.now());
   }
 
   /** A protection has ended, and this is what it had counted. */

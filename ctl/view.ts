@@ -96,7 +96,9 @@ export function agoText(iso: string, nowMs: number): string {
 
 function checkpointLine(status: CoordinatorStatus): string {
   const checkpoint = status.checkpoint;
-  const size = `${bytesText(checkpoint.bytesP50)} each`;
+  const { effort } = checkpoint.packing;
+  const packed = effort === null || effort === 'plain' ? '' : `, sent with effort ${effort}`;
+  const size = `${bytesText(checkpoint.bytesP50)} each${packed}`;
   return `  checkpoint   ${checkpoint.mode}, pause ${durationsText(checkpoint.pauseMs)}, commit ${durationsText(checkpoint.commitMs)}, ${size}`;
 }
 

@@ -1,5 +1,7 @@
 /** Metrics of checkpoints, on the host that takes them. */
 import type { Family } from '../../common/metric-families.ts';
+import { PACK_LEVELS } from '../packing/choice.ts';
+import { PACKED_KINDS } from '../packing/packer.ts';
 import { NO_WORK, type WorkCounters } from '../telemetry.ts';
 import type { CoordinatorSource } from './source.ts';
 
@@ -50,6 +52,32 @@ const SIZES: Family<CoordinatorSource>[] = [
     type: 'counter',
     help: 'Bytes of checkpoints that were staged; full copies are not counted.',
     read: ({ coordinator }) => coordinator.telemetry.counters.checkpointBytes,
+  },
+  {
+    name: 'curling_checkpoint_sent_bytes_total',
+    type: 'counter',
+    help: 'Bytes of committed checkpoints as they were sent, packed or not; full copies are not counted.',
+    read: ({ coordinator }) => coordinator.telemetry.counters.sentBytes,
+  },
+  {
+    name: 'curling_checkpoint_efforts_total',
+    type: 'counter',
+    help: 'Committed checkpoints, by how they were packed: plain (not), filter (without pages that had not changed), pack (that, changed lines, LZ4).',
+    read: ({ coordinator }) =>
+      PACK_LEVELS.map(effort => [{ effort }, coordinator.telemetry.efforts[effort]]),
+  },
+  {
+    name: 'curling_packed_pages_total',
+    type: 'counter',
+    help: 'Pages of packed checkpoints, by the form in which they were sent: data (whole), fill (one byte throughout), same (not at all), delta (changed lines).',
+    read: ({ coordinator }) =>
+      PACKED_KINDS.map(kind => [{ kind }, coordinator.telemetry.packedPages[kind]]),
+  },
+  {
+    name: 'curling_packing_seconds_total',
+    type: 'counter',
+    help: 'Time that packing took, while the guest ran.',
+    read: ({ coordinator }) => coordinator.telemetry.counters.packMs / 1000,
   },
   {
     name: 'curling_checkpoint_pages_total',

@@ -6,12 +6,12 @@
  * The effort is chosen when a checkpoint begins, and for a full copy again every so often.
  */
 import type { Clock } from '../../common/clock.ts';
-import type { GuestLayout } from '../checkpoint/layout.ts';
+import { type GuestLayout, PAGE_BYTES } from '../checkpoint/layout.ts';
 import { ENTRY_BYTES, type PageChunk } from '../checkpoint/page-chunk.ts';
 import type { SenderSession } from '../replication/sender.ts';
-import type { PackChoice, PackLevel } from './choice.ts';
+import type { PackChoice, PackLevel, SentFigures } from './choice.ts';
 import type { Lz4 } from './lz4.ts';
-import { Packer } from './packer.ts';
+import { type Effort, PACKED_KINDS, Packer } from './packer.ts';
 
 /** 1 MiB: one to three milliseconds. */
 const PAGES_PER_TURN = 256;
@@ -36,20 +36,6 @@ export interface OutletOptions {
   later?: (turn: () => void) => void;
 }
 
-/** What was sent of one checkpoint, or of a part of a full copy. */
-export interface SentFigures {
-  level: PackLevel;
-  /** Bytes of pages as PAGES would have them. */
-  plainBytes: number;
-  /** Bytes of pages as they were sent. */
-  sentBytes: number;
-  /** Milliseconds that packing took. */
-  packMs: number;
-  /** When the first and the last page were handed over. */
-  fromMs: number;
-  toMs: number;
-}
-
 interface Waiting {
   /** Pages to pack. */
   pages: number;
@@ -60,7 +46,6 @@ export class Outlet {
   readonly #options: OutletOptions;
   readonly #later: (turn: () => void) => void;
   #packer: Packer | undefined;
-  #layout: GuestLayout | undefined;
   #full = false;
   #level: PackLevel = 'plain';
   #figures: SentFigures | undefined;
@@ -71,6 +56,8 @@ export class Outlet {
   #turnComes = false;
   #windowWanted = false;
   #epoch = 0;
+  /** Handed to the session, and still in this process. */
+  #backlogBytes = 0;
 
   constructor(options: OutletOptions) {
     this.#options = options;
@@ -96,8 +83,8 @@ export class Outlet {
 
   /** As SenderSession.beginFull. What was sent before it is forgotten. */
   beginFull(generation: number, epoch: number, layout: GuestLayout): void {
-    this.#packer = undefined;
-    this.#layout = layout;
+    const { lz4 } = this.#options;
+    this.#packer = lz4 && new Packer(lz4, layout);
     this.#unacknowledged.length = 0;
     this.#begin(epoch, true);
     this.#in(0, () => this.#options.link.beginFull(generation, epoch, layout));
@@ -122,6 +109,7 @@ export class Outlet {
 
   /** As SenderSession.device. */
   device(device: Buffer): void {
+    this.#figures!.deviceBytes = device.length;
     this.#in(0, () => this.#options.link.device(device));
   }
 
@@ -153,7 +141,7 @@ export class Outlet {
 
   /** A full copy goes on; how it went so far may change the effort. */
   #nextPart(): void {
-    this.#options.choice.part(this.#figures!, this.#options.clock.now());
+    this.#options.choice.part(this.#figures!, this.#backlogBytes, this.#options.clock.now());
     this.#choose();
   }
 
@@ -162,10 +150,10 @@ export class Outlet {
     this.#level = lz4 ? choice.next(this.#full) : 'plain';
     const now = clock.now();
     this.#figures = {
-      ...{ level: this.#level, plainBytes: 0, sentBytes: 0, packMs: 0 },
-      ...{ fromMs: now, toMs: now },
+      ...{ full: this.#full, level: this.#level, plainBytes: 0, sentBytes: 0, deviceBytes: 0 },
+      pages: { data: 0, fill: 0, same: 0, delta: 0 },
+      ...{ leftOutBytes: 0, packMs: 0, fromMs: now, backlogBytes: this.#backlogBytes },
     };
-    if (this.#level !== 'plain') this.#packer ??= new Packer(lz4!, this.#layout!);
   }
 
   #send(chunk: PageChunk, level: PackLevel, figures: SentFigures, onSent: () => void): void {
@@ -174,17 +162,36 @@ export class Outlet {
     const from = clock.now();
     if (figures.plainBytes === 0) figures.fromMs = from;
     figures.plainBytes += plainBytes;
-    figures.toMs = from;
-    if (level === 'plain' || link.state === 'closed') {
+    // Runs of filled pages cost nothing to find.
+    const filled = chunk.dataPages === 0 && this.#packer !== undefined;
+    if ((level === 'plain' && !filled) || link.state === 'closed') {
       this.#packer?.passed(chunk);
-      figures.sentBytes += plainBytes;
-      return link.chunk(chunk, onSent);
+      return link.chunk(chunk, this.#handed(figures, plainBytes, onSent));
     }
-    const payload = this.#packer!.pack(chunk, level);
-    figures.toMs = clock.now();
-    figures.packMs += figures.toMs - from;
-    for (const { length } of payload) figures.sentBytes += length;
-    link.packed(payload, chunk.count, onSent);
+    const payload = this.#pack(chunk, level === 'plain' ? 'filter' : level, figures);
+    figures.packMs += clock.now() - from;
+    const sentBytes = payload.reduce((sum, { length }) => sum + length, 0);
+    link.packed(payload, chunk.count, this.#handed(figures, sentBytes, onSent));
+  }
+
+  #pack(chunk: PageChunk, effort: Effort, figures: SentFigures): Buffer[] {
+    const packer = this.#packer!;
+    const { leftOut, counters } = packer;
+    const before = { ...counters };
+    const payload = packer.pack(chunk, effort);
+    figures.leftOutBytes += (packer.leftOut - leftOut) * (ENTRY_BYTES + PAGE_BYTES);
+    for (const kind of PACKED_KINDS) figures.pages[kind] += counters[kind] - before[kind];
+    return payload;
+  }
+
+  /** Counts bytes from now until they have left. */
+  #handed(figures: SentFigures, bytes: number, onSent: () => void): () => void {
+    figures.sentBytes += bytes;
+    this.#backlogBytes += bytes;
+    return () => {
+      this.#backlogBytes -= bytes;
+      onSent();
+    };
   }
 
   /** Does it now if it is its turn, or later, in order. */

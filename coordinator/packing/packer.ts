@@ -22,6 +22,8 @@ import { SentPages } from './sent-pages.ts';
 
 export type Effort = 'filter' | 'pack';
 
+export const PACKED_KINDS = ['data', 'fill', 'same', 'delta'] as const;
+
 const WORDS = PAGE_BYTES / 4;
 const LINE_WORDS = LINE_BYTES / 4;
 const LINES = PAGE_BYTES / LINE_BYTES;
@@ -30,19 +32,19 @@ const DELTA_LINES_MAX = 40;
 /** LZ4 must save this share of the body to be worth what unpacking costs. */
 const LZ4_SAVES_MIN = 0.05;
 
-export interface PackerCounters {
-  /** Pages by the form in which they were sent. */
-  data: number;
-  fill: number;
-  same: number;
-  delta: number;
-}
+/** Pages by the form in which they were sent. */
+export type PackedPages = Record<(typeof PACKED_KINDS)[number], number>;
 
 export class Packer {
   /** Since the start; they only grow. */
-  readonly counters: PackerCounters = { data: 0, fill: 0, same: 0, delta: 0 };
+  readonly counters: PackedPages = { data: 0, fill: 0, same: 0, delta: 0 };
+  /** Pages that came with content and were sent without. */
+  leftOut = 0;
   readonly #lz4: Lz4;
-  readonly #sent: SentPages;
+  readonly #layout: GuestLayout;
+  readonly #cacheBytesMax: number | undefined;
+  /** Nothing before a page with content was packed. */
+  #sent: SentPages | undefined;
   readonly #digest = new PagesDigest();
   /** Entries, and what belongs to them; grown to the largest chunk. */
   #entries = Buffer.alloc(0);
@@ -59,24 +61,26 @@ export class Packer {
   /** @param cacheBytesMax Contents that are kept. Default a quarter of the guest's memory, at most 256 MiB. */
   constructor(lz4: Lz4, layout: GuestLayout, cacheBytesMax?: number) {
     this.#lz4 = lz4;
-    this.#sent = new SentPages(layout, cacheBytesMax);
+    this.#layout = layout;
+    this.#cacheBytesMax = cacheBytesMax;
   }
 
   /** Bytes of page contents that are kept. */
   get cacheBytes(): number {
-    return this.#sent.cacheBytes;
+    return this.#sent?.cacheBytes ?? 0;
   }
 
   /** A checkpoint begins, and the one before it was sent whole. */
   next(): void {
-    this.#sent.next();
+    this.#sent?.next();
   }
 
   /** The chunk is sent as it is, by PAGES. */
   passed(chunk: PageChunk): void {
+    if (!this.#sent) return;
     const { entries, count } = chunk;
     for (let at = 0; at < count * ENTRY_BYTES; at += ENTRY_BYTES) {
-      this.#sent.forget(this.#sent.index(entries.readUInt16BE(at), entries.readUInt32BE(at + 4)));
+      this.#forget(entries.readUInt16BE(at), entries.readUInt32BE(at + 4));
     }
   }
 
@@ -113,14 +117,22 @@ export class Packer {
   }
 
   #filled(block: number, page: number, fill: number): void {
-    this.#sent.forget(this.#sent.index(block, page));
+    this.#forget(block, page);
     this.#entry(PACKED_KIND.fill, block, page, fill);
     this.counters.fill++;
   }
 
+  #forget(block: number, page: number): void {
+    this.#sent?.forget(this.#sent.index(block, page));
+  }
+
   #page(block: number, page: number, words: Uint32Array, effort: Effort): void {
     const fill = fillOf(words);
-    if (fill >= 0) return this.#filled(block, page, fill);
+    if (fill >= 0) {
+      this.leftOut++;
+      return this.#filled(block, page, fill);
+    }
+    this.#sent ??= new SentPages(this.#layout, this.#cacheBytesMax);
     const sent = this.#sent;
     const index = sent.index(block, page);
     const hash = pageHash(bytesOf(words));
@@ -128,6 +140,7 @@ export class Packer {
     const known = sent.known(index);
     if (known && sent.hash(index) === hash) {
       this.counters.same++;
+      this.leftOut++;
       // Its content is what it was, and the backup has it: nothing to note.
       return this.#entry(PACKED_KIND.same, block, page, 0);
     }

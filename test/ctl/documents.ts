@@ -31,6 +31,7 @@ export function status(change: Partial<CoordinatorStatus> = {}): CoordinatorStat
       guestWaits: 0,
       windowClosed: 0,
       staging: { bytes: 4 << 20, peakBytes: 3 << 20, boundBytes: 192 << 20 },
+      packing: { policy: 'auto', effort: 'plain', sentBytesTotal: 65_000_000 },
     },
     outputDelayMs: { count: 9, p50: 8.4, p90: 12, p99: 21, max: 30 },
     lastCommitAt: '2026-11-23T06:51:11.000Z',

@@ -17,7 +17,10 @@ const alerts = parseRules(read('install/prometheus/curling.rules.yml'));
 const asRoot = process.getuid?.() === 0 ? test : test.skip;
 
 /** Labels of samples; all others would be a surprise for who pays for series. */
-const LABELS = ['vm', 'tap', 'reason', 'state', 'role', 'event', 'percentile', 'le'];
+const LABELS = [
+  ...['vm', 'tap', 'reason', 'state', 'role', 'event', 'percentile', 'le'],
+  ...['effort', 'kind'],
+];
 const BUILD_LABELS = ['program', 'version', 'node'];
 
 asRoot(
