@@ -7,7 +7,12 @@ import { VERSION } from '../common/version.ts';
 import { CTL, type CtlCommand } from './command.ts';
 
 /** Packages with a binary part, and whether curling can do without. */
-export const ADDONS = { koffi: 'required', pcap: 'optional', 'raw-socket': 'optional' } as const;
+export const ADDONS = {
+  koffi: 'required',
+  '@node-rs/xxhash': 'optional',
+  pcap: 'optional',
+  'raw-socket': 'optional',
+} as const;
 
 export const VERSION_COMMAND: CtlCommand = {
   usage: '',
@@ -19,7 +24,7 @@ export const VERSION_COMMAND: CtlCommand = {
     if (line.values.json === true) process.stdout.write(`${JSON.stringify(found, null, 2)}\n`);
     else
       for (const [name, version] of Object.entries(found))
-        process.stdout.write(`${name.padEnd(12)} ${version ?? 'not installed'}\n`);
+        process.stdout.write(`${name.padEnd(16)} ${version ?? 'not installed'}\n`);
     return undefined;
   },
 };

@@ -17,8 +17,15 @@ class Forgetful implements CheckpointSink {
 
   async beginFull(): Promise<void> {}
   beginCheckpoint(): void {}
-  pages(): void {}
-  device(): void {}
+
+  pages({ payload }: Frame): void {
+    payload.release();
+  }
+
+  device({ payload }: Frame): void {
+    payload.release();
+  }
+
   abort(): void {}
   apply(): void {}
   noteAck(): void {}

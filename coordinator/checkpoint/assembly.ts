@@ -68,6 +68,8 @@ export class Assembly {
   packed(frame: Frame, read: ReadPage): PagesRecord {
     const { pages, record } = unpack(frame, this.#blockPages, this.full ? undefined : read);
     this.#count(frame, pages, record.entries.length + record.data.bytes);
+    // The record is memory of its own.
+    frame.payload.release();
     return record;
   }
 
@@ -78,7 +80,8 @@ export class Assembly {
     this.#count(frame, 0, frame.payload.bytes);
     this.#deviceTotal = piece.total;
     this.#deviceBytes += piece.data.bytes;
-    this.#device.push(...piece.data.pieces);
+    // A copy: the message's memory is used for others before the last piece is there.
+    this.#device.push(Buffer.concat(piece.data.pieces, piece.data.bytes));
   }
 
   /**
@@ -101,7 +104,9 @@ export class Assembly {
       const text = `${this.#deviceBytes} of ${this.#deviceTotal ?? 'unknown'} bytes`;
       throw frameError(`epoch ${this.epoch}: device state has ${text}`);
     }
-    return Buffer.concat(this.#device, this.#deviceBytes);
+    return this.#device.length === 1
+      ? this.#device[0]!
+      : Buffer.concat(this.#device, this.#deviceBytes);
   }
 
   /** @param stagedBytes What is kept of it. */

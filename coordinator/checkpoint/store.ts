@@ -236,7 +236,10 @@ export class Store implements CheckpointSink {
       ? open.assembly.packed(frame, open.shadow.read)
       : open.assembly.pages(frame);
     if (record.count === 0) return;
-    if (open.assembly.full) return open.shadow.apply(record);
+    if (open.assembly.full) {
+      open.shadow.apply(record);
+      return record.release();
+    }
     if (packed) this.#journalRecord(frame, record);
     else this.#journal(frame, record.count);
     open.records.push(record);
@@ -245,6 +248,7 @@ export class Store implements CheckpointSink {
   device(frame: Frame): void {
     this.#opened().assembly.device(frame);
     this.#journal(frame);
+    frame.payload.release();
   }
 
   commit(frame: Frame): void {
@@ -274,6 +278,7 @@ export class Store implements CheckpointSink {
   abort(): void {
     this.#turn++;
     if (!this.#open) return;
+    for (const record of this.#open.records) record.release();
     this.#open = undefined;
     this.counters.aborts++;
   }
@@ -291,7 +296,7 @@ export class Store implements CheckpointSink {
       this.counters.appliedPages += record.count;
     }
     held.applied = held.committed;
-    held.pending = [];
+    for (const record of held.pending.splice(0)) record.release();
     this.#check();
     this.#stopAt?.('applied');
   }
@@ -332,6 +337,7 @@ export class Store implements CheckpointSink {
   forget(): void {
     this.abort();
     this.#io.remove(this.#files.manifestPath);
+    for (const record of this.#held?.pending ?? []) record.release();
     this.#held = undefined;
     this.#files.journal.clear();
   }

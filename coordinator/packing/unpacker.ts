@@ -185,7 +185,7 @@ function expand(
     const text = `epoch ${epoch}: the unpacked pages are not those that the primary has packed`;
     throw new CurlingError('CURLING_REPLICATION_UNPACK', text);
   }
-  return { count, dataPages, entries, data: Rope.of(data) };
+  return { count, dataPages, entries, data: Rope.of(data), release: () => {} };
 }
 
 function sumOf(list: readonly Entry[]): number {

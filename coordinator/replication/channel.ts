@@ -16,6 +16,7 @@ import {
 } from './encode.ts';
 import type { Link } from './link.ts';
 import { parseBeat, parseReason, parseRefuse } from './parse.ts';
+import type { Slab } from './slabs.ts';
 import { type FrameAddress, MESSAGE, type MessageType } from './types.ts';
 
 /** Who uses the channel. */
@@ -78,12 +79,15 @@ export class Channel {
     return frame;
   }
 
-  /** Bytes from the peer. */
-  receive(chunk: Buffer, nowMs: number): void {
+  /**
+   * Bytes from the peer.
+   * @param slab What they lie in, if the frames that are made of them should be released.
+   */
+  receive(chunk: Buffer, nowMs: number, slab?: Slab): void {
     if (!this.#open) return;
     this.#nowMs = nowMs;
     this.counters.bytesIn += chunk.length;
-    this.#decoder.push(chunk);
+    this.#decoder.push(chunk, slab);
     this.#owner.heard(nowMs);
     this.#drain();
   }

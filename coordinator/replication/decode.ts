@@ -1,15 +1,16 @@
 /**
  * Bytes to frames. Chunks of any size go in; a frame comes out with its payload as views of these
  * chunks, once its digest was found right. Nothing is ever allocated by a length that the peer
- * claims.
+ * claims. A payload that lies in slabs is its owner's to release; small ones are copied out of them.
  *
  * Invariant: the decoder keeps the views of less than one frame besides what was pushed and not yet
  * asked for.
  */
 import assert from 'node:assert/strict';
 import { CurlingError } from '../../common/errors.ts';
-import { Digest } from './digest.ts';
+import { digestOf } from './digest.ts';
 import { Rope } from './rope.ts';
+import type { Slab } from './slabs.ts';
 import {
   DIGEST_OFFSET,
   type FrameAddress,
@@ -33,20 +34,34 @@ export interface Frame extends FrameAddress {
   digest: bigint;
   /** The header's bytes, for who keeps the frame as it is. */
   header: Buffer;
+  /** Whoever keeps the frame releases it after its last use, if its size can be more than COPIED_BYTES_MAX. */
   payload: Rope;
 }
 
 const TYPES: ReadonlySet<number> = new Set(Object.values(MESSAGE));
 
-export class FrameDecoder {
-  readonly #queue: Buffer[] = [];
-  #queuedBytes = 0;
-  #frame: { frame: Frame; left: number; digest: Digest | undefined } | undefined;
+/** Payloads up to this are copied out of their slabs: a few bytes must not keep a slab for long. */
+const COPIED_BYTES_MAX = 16 << 10;
 
-  /** Takes what the peer sent. The chunk must not change any more: frames refer to it. */
-  push(chunk: Buffer): void {
+/** A chunk, or what is left of it, and the slab that it lies in, which is used once for it. */
+interface Queued {
+  chunk: Buffer;
+  slab: Slab | undefined;
+}
+
+export class FrameDecoder {
+  readonly #queue: Queued[] = [];
+  #queuedBytes = 0;
+  #frame: { frame: Frame; left: number; foreign: boolean } | undefined;
+
+  /**
+   * Takes what the peer sent. The chunk must not change any more: frames refer to it.
+   * @param slab What the chunk lies in: it is used until the frames that refer to it are released.
+   */
+  push(chunk: Buffer, slab?: Slab): void {
     if (chunk.length === 0) return;
-    this.#queue.push(chunk);
+    slab?.use();
+    this.#queue.push({ chunk, slab });
     this.#queuedBytes += chunk.length;
   }
 
@@ -83,37 +98,36 @@ export class FrameDecoder {
       header,
       payload: new Rope(),
     };
-    const digest = foreign ? undefined : new Digest().update(header.subarray(0, DIGEST_OFFSET));
-    this.#frame = { frame, left: header.readUInt32BE(8), digest };
+    this.#frame = { frame, left: header.readUInt32BE(8), foreign };
   }
 
   #finish(): Frame | undefined {
     const current = this.#frame;
     assert(current);
+    let crowded = false;
     while (current.left > 0 && this.#queue.length > 0) {
-      const piece = this.#queue[0]!.subarray(0, current.left);
-      this.#drop(piece.length);
+      const { chunk, slab } = this.#queue[0]!;
+      crowded = slab?.crowded ?? false;
+      const piece = chunk.subarray(0, current.left);
       current.left -= piece.length;
-      current.digest?.update(piece);
-      current.frame.payload.push(piece);
+      current.frame.payload.push(piece, slab);
+      this.#drop(piece.length);
     }
     if (current.left > 0) return undefined;
     this.#frame = undefined;
-    const { frame, digest } = current;
-    if (digest && digest.value() !== frame.digest) {
-      const text = `message ${frame.type} of epoch ${frame.epoch} was damaged on its way`;
-      throw new CurlingError('CURLING_REPLICATION_DIGEST', text);
-    }
+    const { frame, foreign } = current;
+    if (!foreign) checkDigest(frame);
+    if (crowded || frame.payload.bytes <= COPIED_BYTES_MAX) frame.payload.own();
     return frame;
   }
 
   /** The first `bytes` queued bytes; copied only when they cross a border. */
   #peek(bytes: number): Buffer {
-    const first = this.#queue[0]!;
+    const first = this.#queue[0]!.chunk;
     if (first.length >= bytes) return first.subarray(0, bytes);
     const parts: Buffer[] = [];
     let have = 0;
-    for (const chunk of this.#queue) {
+    for (const { chunk } of this.#queue) {
       parts.push(chunk.subarray(0, bytes - have));
       have += parts.at(-1)!.length;
       if (have === bytes) break;
@@ -125,14 +139,22 @@ export class FrameDecoder {
     this.#queuedBytes -= bytes;
     while (bytes > 0) {
       const first = this.#queue[0]!;
-      if (first.length > bytes) {
-        this.#queue[0] = first.subarray(bytes);
+      if (first.chunk.length > bytes) {
+        first.chunk = first.chunk.subarray(bytes);
         return;
       }
-      bytes -= first.length;
+      bytes -= first.chunk.length;
       this.#queue.shift();
+      first.slab?.release();
     }
   }
+}
+
+/** After the last byte, so that it takes few and long updates; they are in a cache still. */
+function checkDigest({ header, payload, digest, type, epoch }: Frame): void {
+  if (digestOf(header.subarray(0, DIGEST_OFFSET), ...payload.pieces) === digest) return;
+  const text = `message ${type} of epoch ${epoch} was damaged on its way`;
+  throw new CurlingError('CURLING_REPLICATION_DIGEST', text);
 }
 
 const NO_ADDRESS: FrameAddress = {

@@ -40,15 +40,17 @@ export function dialBackup(options: DialOptions, handlers: SenderHandlers): Send
       peer = proven;
       clearTimeout(timer);
       timer = setTimeout(late, timeoutMs);
-      const beats = () => session.state === 'ready';
-      drive(socket, session.channel, clock, options.beatMs ?? BEAT_MS, beats);
+      const ready = () => session.state === 'ready';
+      const beatMs = options.beatMs ?? BEAT_MS;
+      drive(socket, link, session.channel, { clock, beatMs, bulk: false, ready });
       session.start();
     },
     failed: (error: CurlingError) => session.channel.destroy(error),
   };
   const socket = connectWire(address, credentials, answers, called);
   socket.on('close', () => clearTimeout(timer));
-  const session = new SenderSession(options, new SocketLink(socket), {
+  const link = new SocketLink(socket);
+  const session = new SenderSession(options, link, {
     ...handlers,
     welcome: welcome => {
       try {

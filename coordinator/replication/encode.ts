@@ -5,7 +5,7 @@ import type { CurlingError } from '../../common/errors.ts';
 import { cutForJson } from '../../common/shown.ts';
 import type { PageChunk } from '../checkpoint/page-chunk.ts';
 import { ENTRY_BYTES } from '../checkpoint/page-chunk.ts';
-import { Digest } from './digest.ts';
+import { digestOf } from './digest.ts';
 import type { PagesRecord } from './parse.ts';
 import {
   BEAT_BYTES,
@@ -63,11 +63,9 @@ export function encodeFrame(
   ] as const) {
     assert(header.write(hex, at, 16, 'hex') === 16, `32 hex digits, not ${hex}`);
   }
-  const digest = new Digest().update(header.subarray(0, DIGEST_OFFSET));
-  for (const piece of payload) digest.update(piece);
-  const value = digest.value();
-  header.writeBigUInt64BE(value, DIGEST_OFFSET);
-  return { buffers: [header, ...payload], payloadBytes, digest: value };
+  const digest = digestOf(header.subarray(0, DIGEST_OFFSET), ...payload);
+  header.writeBigUInt64BE(digest, DIGEST_OFFSET);
+  return { buffers: [header, ...payload], payloadBytes, digest };
 }
 
 /** A payload that is JSON: HELLO, WELCOME, REFUSE, FULL_BEGIN, GUEST_LOST, BYE. */
@@ -90,24 +88,22 @@ export function reasonPayload(reason: string): Buffer[] {
 
 /** PAGES: u32 entries, u32 data pages, the entries, the data. */
 export function pagesPayload(chunk: PageChunk): Buffer[] {
-  const entries = chunk.entries.subarray(0, chunk.count * ENTRY_BYTES);
-  return [
-    pagesPrefix(chunk.count, chunk.dataPages),
-    entries,
-    chunk.data.subarray(0, chunk.dataBytes),
-  ];
+  const { count, dataPages, entries } = chunk;
+  return [pagesHead(count, dataPages, entries), chunk.data.subarray(0, chunk.dataBytes)];
 }
 
 /** PAGES, of pages as they were parsed. */
 export function recordPayload({ count, dataPages, entries, data }: PagesRecord): Buffer[] {
-  return [pagesPrefix(count, dataPages), entries, ...data.pieces];
+  return [pagesHead(count, dataPages, entries), ...data.pieces];
 }
 
-function pagesPrefix(count: number, dataPages: number): Buffer {
-  const prefix = Buffer.alloc(PAGES_PREFIX_BYTES);
-  prefix.writeUInt32BE(count, 0);
-  prefix.writeUInt32BE(dataPages, 4);
-  return prefix;
+/** The entries are copied, as each buffer of a message costs more than so few bytes. */
+function pagesHead(count: number, dataPages: number, entries: Buffer): Buffer {
+  const head = Buffer.allocUnsafe(PAGES_PREFIX_BYTES + count * ENTRY_BYTES);
+  head.writeUInt32BE(count, 0);
+  head.writeUInt32BE(dataPages, 4);
+  entries.copy(head, PAGES_PREFIX_BYTES, 0, count * ENTRY_BYTES);
+  return head;
 }
 
 /** DEVICE: u32 offset, u32 total, the bytes at that offset. */

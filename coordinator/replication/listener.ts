@@ -111,10 +111,11 @@ export class BackupListener {
       const text = `no HELLO within ${handshakeMs} ms`;
       session.channel.destroy(new CurlingError('CURLING_TIMEOUT', text));
     }, handshakeMs);
+    const link = new SocketLink(socket);
     const session: ReceiverSession = new ReceiverSession(
       { vm, host, incarnation: incarnation() },
       sink(),
-      new SocketLink(socket),
+      link,
       {
         ...forward(this.#handlers),
         hello: hello => {
@@ -129,7 +130,8 @@ export class BackupListener {
       },
     );
     socket.on('close', () => clearTimeout(timer));
-    drive(socket, session.channel, clock, beatMs, () => session.state === 'admitted');
+    const ready = () => session.state === 'admitted';
+    drive(socket, link, session.channel, { clock, beatMs, bulk: true, ready });
   }
 
   /**

@@ -26,6 +26,8 @@ export interface PagesRecord {
   dataPages: number;
   entries: Buffer;
   data: Rope;
+  /** Gives the memory of entries and data back; they must not be used afterwards. */
+  release(): void;
 }
 
 /** DEVICE: one piece of the device state. */
@@ -46,7 +48,14 @@ export function parsePages(frame: Frame): PagesRecord {
     const claim = `${count} entries with ${dataPages} pages of data`;
     throw frameError(`pages: ${claim} do not fill ${cursor.left} bytes`);
   }
-  return { count, dataPages, entries: cursor.takeFlat(count * ENTRY_BYTES), data: cursor.rest() };
+  const entries = cursor.takeFlat(count * ENTRY_BYTES);
+  const data = cursor.rest();
+  const release = () => {
+    // Emptied, so that it shows when somebody comes too late.
+    if (frame.payload.leased) data.clear();
+    frame.payload.release();
+  };
+  return { count, dataPages, entries, data, release };
 }
 
 export function parseDevice(frame: Frame): DevicePiece {

@@ -197,7 +197,9 @@ export class ReceiverSession {
     if (this.#hold && this.#waits(this.#hold, frame, nowMs)) return;
     if (this.#state === 'greeting') {
       if (frame.type !== MESSAGE.hello) throw unexpected(frame, 'HELLO is expected');
-      return this.#greet(parseHello(frame));
+      const hello = parseHello(frame);
+      frame.payload.release();
+      return this.#greet(hello);
     }
     this.#checkPair(frame);
     switch (frame.type) {
@@ -276,7 +278,7 @@ export class ReceiverSession {
     this.#handlers.full(pair, frame.epoch);
     this.#open = { pair, epoch: frame.epoch };
     this.#acked = -1;
-    this.#wait(this.#sink.beginFull(frame, layout), () => {});
+    this.#wait(this.#sink.beginFull(frame, layout), () => frame.payload.release());
   }
 
   #beginCheckpoint(frame: Frame): void {

@@ -4,9 +4,10 @@
  *
  * Invariant: `bytes` is the sum of the pieces' lengths, no piece is empty, and there are at most
  * bytes/1024 + 256 pieces or so: many tiny ones are joined, so that a peer that sends single bytes
- * cannot make the list longer than the data.
+ * cannot make the list longer than the data. Every slab that a piece lies in is used once.
  */
 import assert from 'node:assert/strict';
+import type { Slab } from './slabs.ts';
 
 const TAIL_PIECES_MAX = 256;
 const JOIN_BELOW_BYTES = 1024 * TAIL_PIECES_MAX;
@@ -16,6 +17,7 @@ export class Rope {
   bytes = 0;
   #tailPieces = 0;
   #tailBytes = 0;
+  readonly #slabs: Slab[] = [];
 
   static of(...pieces: Buffer[]): Rope {
     const rope = new Rope();
@@ -23,11 +25,24 @@ export class Rope {
     return rope;
   }
 
-  /** Adds a view; the memory stays the caller's and must not change any more. */
-  push(piece: Buffer): void {
+  /**
+   * Adds a view; the memory stays the caller's and must not change any more.
+   * @param slab What the view lies in: it is used until `release`.
+   */
+  push(piece: Buffer, slab?: Slab): void {
     if (piece.length === 0) return;
-    this.pieces.push(piece);
+    if (slab && this.#slabs.at(-1) !== slab) {
+      slab.use();
+      this.#slabs.push(slab);
+    }
     this.bytes += piece.length;
+    const last = this.pieces.at(-1);
+    const joined = slab && last && joinedViews(last, piece);
+    if (joined) {
+      this.pieces[this.pieces.length - 1] = joined;
+      return;
+    }
+    this.pieces.push(piece);
     this.#tailBytes += piece.length;
     if (++this.#tailPieces < TAIL_PIECES_MAX) return;
     if (this.#tailBytes < JOIN_BELOW_BYTES) {
@@ -40,6 +55,31 @@ export class Rope {
   /** All bytes in one buffer, copied only when they lie in more than one. */
   flat(): Buffer {
     return this.pieces.length === 1 ? this.pieces[0]! : Buffer.concat(this.pieces, this.bytes);
+  }
+
+  /** Whether any of it lies in slabs. */
+  get leased(): boolean {
+    return this.#slabs.length > 0;
+  }
+
+  /** Gives slabs back. If there are any, the rope is empty then, and views of it must not be used. */
+  release(): void {
+    if (!this.leased) return;
+    for (const slab of this.#slabs.splice(0)) slab.release();
+    this.clear();
+  }
+
+  clear(): void {
+    this.pieces.length = 0;
+    this.bytes = 0;
+  }
+
+  /** Copies what lies in slabs, and gives them back; views that were taken before must not be used. */
+  own(): void {
+    if (!this.leased) return;
+    const copy = Buffer.concat(this.pieces, this.bytes);
+    this.release();
+    this.push(copy);
   }
 
   /** Reads from the front; several cursors do not disturb each other. */
@@ -93,4 +133,11 @@ export class RopeCursor {
   rest(): Rope {
     return Rope.of(...this.take(this.#left));
   }
+}
+
+/** Two views as one, when they lie side by side. */
+function joinedViews(first: Buffer, second: Buffer): Buffer | undefined {
+  if (first.buffer !== second.buffer) return undefined;
+  if (first.byteOffset + first.length !== second.byteOffset) return undefined;
+  return Buffer.from(first.buffer, first.byteOffset, first.length + second.length);
 }

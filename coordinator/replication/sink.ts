@@ -19,10 +19,10 @@ export interface CheckpointSink {
   beginCheckpoint(frame: Frame): void;
   /**
    * PAGES or PACKED of the open checkpoint. Throws CurlingError for what does not fit the guest, or when
-   * storage fails.
+   * storage fails. The sink releases the payload after its last use.
    */
   pages(frame: Frame): void;
-  /** DEVICE of the open checkpoint. */
+  /** DEVICE of the open checkpoint. The sink releases the payload after its last use. */
   device(frame: Frame): void;
   /**
    * COMMIT: verifies the whole and makes it the committed state, which then survives a crash of

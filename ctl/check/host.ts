@@ -37,6 +37,7 @@ const FAST_CLOCKS = /^(tsc|kvm-clock|arch_sys_counter|hyperv_clocksource)/;
 const SWAPPINESS_MAX = 10;
 
 const ADDON_USES: Record<string, string> = {
+  '@node-rs/xxhash': 'the speed of replication',
   pcap: '`curling-proxy --record`',
   'raw-socket': '--gateway',
 };

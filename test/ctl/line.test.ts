@@ -82,6 +82,7 @@ test('as an operator types it: help of a command, versions, a wrong word', t => 
     'curlingctl',
     'node',
     'koffi',
+    '@node-rs/xxhash',
     'pcap',
     'raw-socket',
     'kernel',

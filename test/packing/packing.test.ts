@@ -62,7 +62,7 @@ function parsed(payload: Buffer) {
   const entries = payload.subarray(8, 8 + count * 8);
   const content = payload.subarray(8 + count * 8);
   const data = { flat: () => content } as never;
-  return { count, dataPages: content.length / PAGE_BYTES, entries, data };
+  return { count, dataPages: content.length / PAGE_BYTES, entries, data, release: () => {} };
 }
 
 /** The entries of a payload: kind, fill, first page and pages of each. */

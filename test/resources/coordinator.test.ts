@@ -43,9 +43,10 @@ class Played {
   private constructor(socket: net.Socket, description: unknown) {
     const say = (text: string) => this.heard.push(text);
     const options = { vm: VM, host: 'z', generation: 1, epoch: 0, guest: description };
+    const link = new SocketLink(socket);
     this.session = new SenderSession(
       { ...options, mainBytes: FAKE_RAM_BYTES, sender: 'a1'.repeat(16), checkpointsMax: 64 },
-      new SocketLink(socket),
+      link,
       {
         welcome: () => say('welcome'),
         ack: epoch => say(`ack ${epoch}`),
@@ -56,7 +57,9 @@ class Played {
         closed: error => say(`closed ${error?.code ?? 'well'}`),
       },
     );
-    drive(socket, this.session.channel, monotonicClock, 50, () => this.session.state === 'ready');
+    const ready = () => this.session.state === 'ready';
+    const how = { clock: monotonicClock, beatMs: 50, bulk: false, ready };
+    drive(socket, link, this.session.channel, how);
   }
 
   static async connect(t: ExecutionContext, port: number): Promise<Played> {
