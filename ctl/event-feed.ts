@@ -1,4 +1,5 @@
 /** Follows all coordinators of this host, those too that appear later. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { CoordinatorStatus } from '../coordinator/status.ts';
 import { aboutEvent, aboutStatus, type EventLine } from './event-lines.ts';
 import { Follower } from './follower.ts';
@@ -23,27 +24,27 @@ export class EventFeed {
   readonly #followers = new Map<string, Follower>();
   #timer: NodeJS.Timeout | undefined;
   #snapshot = true;
+  readonly #closing = new AbortController();
 
   constructor(options: FeedOptions) {
     this.#options = options;
   }
 
-  /** Tells what is, and that this is all; changes follow until `close`. */
+  /** Tells what is, and that this is all; changes follow until `close`. Closed before, it tells neither. */
   async start(): Promise<void> {
     this.#look();
     const all = Promise.all([...this.#followers.values()].map(({ asked }) => asked));
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise(resolve => {
-      timer = setTimeout(resolve, SNAPSHOT_MS);
-    });
+    const { signal } = this.#closing;
+    const late = sleep(SNAPSHOT_MS, undefined, { signal }).catch(() => {});
     await Promise.race([all, late]);
-    clearTimeout(timer);
+    if (signal.aborted) return;
     this.#options.line({ kind: 'exists', data: undefined, at: new Date() });
     this.#snapshot = false;
     this.#timer = setInterval(() => this.#look(), LOOK_MS);
   }
 
   close(): void {
+    this.#closing.abort();
     clearInterval(this.#timer);
     for (const follower of this.#followers.values()) follower.close();
   }

@@ -29,7 +29,7 @@ export class Follower {
   readonly #sink: FollowerSink;
   #client: QmpClient | undefined;
   #timer: NodeJS.Timeout | undefined;
-  #closed = false;
+  readonly #closing = new AbortController();
 
   constructor(socket: string, sink: FollowerSink) {
     this.socket = socket;
@@ -43,9 +43,13 @@ export class Follower {
   }
 
   close(): void {
-    this.#closed = true;
+    this.#closing.abort();
     clearTimeout(this.#timer);
     this.#client?.close();
+  }
+
+  get #closed(): boolean {
+    return this.#closing.signal.aborted;
   }
 
   /** Returns when the coordinator has answered or did not; what comes later is told to the sink. */
@@ -55,7 +59,7 @@ export class Follower {
     this.#timer = undefined;
     const waiting: QmpEvent[] = [];
     try {
-      client = await connect(this.socket);
+      client = await connect(this.socket, { signal: this.#closing.signal });
       this.#client = client;
       if (this.#closed) client.close();
       client.on('event', event => {

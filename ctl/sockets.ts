@@ -2,7 +2,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { asCurlingError, type CurlingError } from '../common/errors.ts';
-import { QmpClient } from '../common/qmp/client.ts';
+import { QmpClient, type QmpClientOptions } from '../common/qmp/client.ts';
 import type { CoordinatorStatus } from '../coordinator/status.ts';
 
 const RUN_DIR = '/run/curling';
@@ -25,9 +25,9 @@ export function coordinatorSockets(named: string[], runDir = RUN_DIR): string[] 
     .sort();
 }
 
-/** Connects to a coordinator, waiting at most two seconds. */
-export function connect(socket: string): Promise<QmpClient> {
-  return QmpClient.connect(socket, { connectTimeoutMs: 2_000, commandTimeoutMs: 2_000 });
+/** Connects to a coordinator, waiting at most two seconds. @param how More options of the connection. */
+export function connect(socket: string, how: QmpClientOptions = {}): Promise<QmpClient> {
+  return QmpClient.connect(socket, { connectTimeoutMs: 2_000, commandTimeoutMs: 2_000, ...how });
 }
 
 /** Asks every coordinator for its status; never throws. */

@@ -20,6 +20,8 @@ export interface QmpClientOptions {
   lineBytesMax?: number;
   /** Commands under way at once. Default 64; one more is refused with CURLING_BUSY. */
   pendingMax?: number;
+  /** Gives up connecting when it is aborted; a connection that stands is not its matter. */
+  signal?: AbortSignal;
 }
 
 /** The last second that a Date can hold. */
@@ -42,7 +44,7 @@ interface ClientEvents {
 export class QmpClient extends EventEmitter<ClientEvents> {
   readonly #socket: net.Socket;
   readonly #where: string;
-  readonly #options: Required<Omit<QmpClientOptions, 'credentials'>>;
+  readonly #options: Required<Omit<QmpClientOptions, 'credentials' | 'signal'>>;
   readonly #splitter: LineSplitter;
   readonly #pending = new Map<number, Pending>();
   #onGreeting: ((greeting: JsonObject) => void) | undefined;
@@ -52,7 +54,7 @@ export class QmpClient extends EventEmitter<ClientEvents> {
   private constructor(
     socket: net.Socket,
     where: string,
-    options: Required<Omit<QmpClientOptions, 'credentials'>>,
+    options: Required<Omit<QmpClientOptions, 'credentials' | 'signal'>>,
   ) {
     super();
     this.#socket = socket;
@@ -73,7 +75,7 @@ export class QmpClient extends EventEmitter<ClientEvents> {
    */
   static async connect(address: SocketAddress, options: QmpClientOptions = {}): Promise<QmpClient> {
     const where = describeAddress(address);
-    const { credentials, ...rest } = options;
+    const { credentials, signal, ...rest } = options;
     const full = {
       connectTimeoutMs: 5_000,
       commandTimeoutMs: 10_000,
@@ -86,6 +88,8 @@ export class QmpClient extends EventEmitter<ClientEvents> {
       failed: error => client.#end(error.message, error, error.code),
     });
     const client = new QmpClient(socket, where, full);
+    const giveUp = () => client.close();
+    signal?.addEventListener('abort', giveUp);
     try {
       await client.#greeted(full.connectTimeoutMs);
       await client.execute('qmp_capabilities', {}, { timeoutMs: full.connectTimeoutMs });
@@ -93,6 +97,8 @@ export class QmpClient extends EventEmitter<ClientEvents> {
     } catch (error) {
       client.close();
       throw error;
+    } finally {
+      signal?.removeEventListener('abort', giveUp);
     }
   }
 

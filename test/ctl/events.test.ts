@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import net from 'node:net';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -117,9 +118,21 @@ test('a coordinator that does not answer does not keep the others from being tol
   t.deepEqual(told, ['exists a', 'exists -']);
 });
 
+test('closed before all have answered, it ends, and does not say that this is all', async t => {
+  const runDir = folder(t);
+  const never = new Promise<never>(() => {});
+  await coordinator(t, path.join(runDir, 'a', 'coordinator.sock'), () => never as never);
+  const { feed, told } = feedOver(t, runDir);
+  const over = feed.start().then(() => 'over');
+  feed.close();
+  t.is(await Promise.race([over, sleep(WAIT_MS, 'late', { ref: false })]), 'over');
+  t.deepEqual(told, []);
+});
+
 async function ctl(...args: string[]): Promise<{ status: number; said: string }> {
   const child = spawn(process.execPath, [CTL, 'events', ...args], {
     stdio: ['ignore', 'pipe', 'inherit'],
+    timeout: WAIT_MS,
   });
   let said = '';
   child.stdout.setEncoding('utf8').on('data', text => {
@@ -148,4 +161,12 @@ test('curlingctl events ends after the snapshot or after its time, with status 0
   const timed = await ctl('--timeout', '1', '--timestamps', '--socket', socket);
   t.is(timed.status, 0);
   t.regex(timed.said, /^\d{4}-\d\d-\d\dT\S+Z exists vm:web .*\n\S+Z exists -\n$/);
+});
+
+test('it ends in its time while who listens there says nothing at all', async t => {
+  const socket = path.join(folder(t), 'coordinator.sock');
+  const server = net.createServer().listen(socket);
+  await once(server, 'listening');
+  t.teardown(() => server.close());
+  t.deepEqual(await ctl('--timeout', '1', '--socket', socket), { status: 0, said: '' });
 });
