@@ -1,4 +1,5 @@
 /** `curlingctl failover`: the other host is to run the machine. */
+import { once } from 'node:events';
 import { createInterface } from 'node:readline/promises';
 import { type CtlCommand, SOCKET_OPTION, usageError } from './command.ts';
 import { targetOf, tell } from './target.ts';
@@ -23,12 +24,15 @@ export const FAILOVER: CtlCommand = {
   },
 };
 
-/** @throws CurlingError CURLING_USAGE when something else is typed. */
+/** @throws CurlingError CURLING_USAGE when something else is typed, or the input ends without an answer. */
 async function confirm(vm: string, from: string | null): Promise<void> {
   const terminal = createInterface({ input: process.stdin, output: process.stderr });
   const question = `${vm} runs on ${from}. Type its name to move it to the other host: `;
-  const typed = (await terminal.question(question)).trim();
+  const ended = once(terminal, 'close').then(() => undefined);
+  const typed = (await Promise.race([terminal.question(question), ended]))?.trim();
   terminal.close();
   if (typed === vm) return;
-  throw usageError(`expected ${vm}, got ${JSON.stringify(typed)}; nothing was done`, 'failover');
+  const got =
+    typed === undefined ? 'the end of the input (--yes asks nothing)' : JSON.stringify(typed);
+  throw usageError(`expected ${vm}, got ${got}; nothing was done`, 'failover');
 }
