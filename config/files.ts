@@ -2,6 +2,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { CurlingError } from '../common/errors.ts';
+import { namesInPrivateFolder } from '../common/wire/private-file.ts';
 import { checkEntry } from './schema.ts';
 import { readTomlFile, type TomlEntry } from './toml-file.ts';
 
@@ -27,8 +28,8 @@ const NOTHING: ConfigFiles = { host: [], machines: new Map() };
  */
 export function readConfigFiles(dir: string = CONFIG_DIR, only?: readonly string[]): ConfigFiles {
   if (!isThere(dir)) return NOTHING;
-  const first = path.join(dir, 'curling.toml');
-  const host = [...(fs.existsSync(first) ? [first] : []), ...tomlFiles(path.join(dir, 'conf.d'))];
+  const first = namesIn(dir).includes('curling.toml') ? [path.join(dir, 'curling.toml')] : [];
+  const host = [...first, ...tomlFiles(dir, 'conf.d')];
   const machines = machineFiles(dir)
     .filter(([name]) => only?.includes(name) ?? true)
     .map(([name, file]) => [name, checked(file, 'machine')] as const);
@@ -44,24 +45,30 @@ export function machineNames(dir: string = CONFIG_DIR): string[] {
   return isThere(dir) ? machineFiles(dir).map(([name]) => name) : [];
 }
 
+/** A link to nothing is there: somebody meant to say something by it. */
 function isThere(dir: string): boolean {
   if (dir === NO_CONFIG) return false;
-  if (fs.existsSync(dir)) return true;
+  if (fs.lstatSync(dir, { throwIfNoEntry: false })) return true;
   if (dir === CONFIG_DIR) return false;
   throw new CurlingError('CURLING_CONFIG', `--config: there is no folder ${dir}`);
 }
 
-function machineFiles(dir: string): [name: string, file: string][] {
-  return tomlFiles(path.join(dir, 'vm')).map(file => [path.basename(file, '.toml'), file]);
+function namesIn(folder: string): string[] {
+  return namesInPrivateFolder(folder, 'CURLING_CONFIG');
 }
 
-function tomlFiles(folder: string): string[] {
-  if (!fs.existsSync(folder)) return [];
-  return fs
-    .readdirSync(folder)
-    .filter(name => name.endsWith('.toml') && !name.startsWith('.'))
+function machineFiles(dir: string): [name: string, file: string][] {
+  return tomlFiles(dir, 'vm').map(file => [path.basename(file, '.toml'), file]);
+}
+
+/** Of a folder in `dir`; none without it. */
+function tomlFiles(dir: string, name: string): string[] {
+  if (!namesIn(dir).includes(name)) return [];
+  const folder = path.join(dir, name);
+  return namesIn(folder)
+    .filter(file => file.endsWith('.toml') && !file.startsWith('.'))
     .sort()
-    .map(name => path.join(folder, name));
+    .map(file => path.join(folder, file));
 }
 
 function checked(file: string, kind: 'host' | 'machine'): TomlEntry[] {

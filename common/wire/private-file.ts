@@ -55,6 +55,27 @@ export function readPrivateFile(file: string, options: PrivateFileOptions = {}):
 }
 
 /**
+ * The names in a folder whose files say what is done as root.
+ * @throws CurlingError `code` when it cannot be read, is no folder of ours or root's, or others can put files in it.
+ */
+export function namesInPrivateFolder(folder: string, code: ErrorCode): string[] {
+  const fault = (what: string) => new CurlingError(code, `${folder}: ${what}`);
+  let stat: fs.Stats;
+  let names: string[];
+  try {
+    stat = fs.statSync(folder);
+    if (!stat.isDirectory()) throw fault('expected a folder, got something else');
+    names = fs.readdirSync(folder);
+  } catch (error) {
+    if (error instanceof CurlingError) throw error;
+    throw new CurlingError(code, `cannot read ${messageOf(error)}`, { cause: error });
+  }
+  if (!trusted(stat)) throw fault(`belongs to user ${stat.uid}; make it root's or your own`);
+  if (stat.mode & 0o022) throw fault(`others can put files in it (mode ${octal(stat)}); chmod 755`);
+  return names;
+}
+
+/**
  * Makes the folder of a control socket, mode 0700, or judges the one that is there. Who can write to
  * it could put another socket in our place, so that is refused, except in a folder like /tmp, whose
  * sticky bit lets nobody take away what is ours. Who can only list it sees the socket's name, but

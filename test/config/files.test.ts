@@ -168,6 +168,40 @@ test('files that others can write, and folders that are not there, are refused',
   t.deepEqual(readConfigFiles('none').host, []);
 });
 
+test('a link to nothing, and what is no folder, are mistakes and not the absence of files', t => {
+  const wrong: [make: (folder: string) => void, message: RegExp][] = [
+    [folder => fs.symlinkSync('nowhere', `${folder}/curling.toml`), /cannot read .*curling\.toml/],
+    [folder => fs.symlinkSync('nowhere', `${folder}/conf.d`), /cannot read .*conf\.d/],
+    [folder => fs.symlinkSync('nowhere', `${folder}/vm`), /cannot read .*vm/],
+    [folder => fs.writeFileSync(`${folder}/conf.d`, ''), /conf\.d: expected a folder/],
+    [folder => fs.writeFileSync(`${folder}/vm`, ''), /vm: expected a folder/],
+  ];
+  for (const [make, message] of wrong) {
+    const folder = folderWith(t, {});
+    make(folder);
+    t.throws(() => readConfigFiles(folder), { code: 'CURLING_CONFIG', message });
+  }
+  const link = path.join(folderWith(t, {}), 'link');
+  fs.symlinkSync('nowhere', link);
+  t.throws(() => readConfigFiles(link), { code: 'CURLING_CONFIG', message: /cannot read .*link/ });
+  fs.writeFileSync(`${link}.txt`, '');
+  t.throws(() => readConfigFiles(`${link}.txt`), {
+    code: 'CURLING_CONFIG',
+    message: /expected a folder/,
+  });
+});
+
+test('a folder into which others can put files is refused', t => {
+  for (const name of ['', 'conf.d', 'vm']) {
+    const folder = folderWith(t, { 'conf.d/a.toml': '', 'vm/web.toml': '' });
+    fs.chmodSync(path.join(folder, name), 0o777);
+    t.throws(() => readConfigFiles(folder), {
+      code: 'CURLING_CONFIG',
+      message: /others can put files in it \(mode 0777\); chmod 755/,
+    });
+  }
+});
+
 test('a dump is the configuration again, with the source of each value', t => {
   const folder = folderWith(t, { 'curling.toml': HOST, 'vm/web.toml': WEB });
   const first = read('coordinator', folder, ['--vm', 'web', '--log-level', 'error']);
