@@ -58,13 +58,6 @@ export function createLogger(program: string, level = 'info'): Logger {
   );
 }
 
-/** Sets another level, and says in words what was done. */
-export function setLogLevel(log: Logger, level: string): string {
-  if (log.level === level) return 'nothing has changed';
-  log.level = level;
-  return `the log's level is ${level}`;
-}
-
 const LEVELS = ['error', 'warn', 'info', 'debug'];
 
 /**

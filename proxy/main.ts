@@ -5,10 +5,11 @@ import path from 'node:path';
 import { type Capability, keepOnly } from '../common/capabilities.ts';
 import { Daemon } from '../common/daemon.ts';
 import { type CurlingError, EXIT } from '../common/errors.ts';
-import { type Logger, setLogLevel } from '../common/log.ts';
+import type { Logger } from '../common/log.ts';
 import { createRegistry, metricsRoute } from '../common/metrics.ts';
 import { runProgram, untilTerminated } from '../common/program.ts';
 import { QmpServer } from '../common/qmp/server.ts';
+import { reloadService } from '../common/reload.ts';
 import { socketFolder } from '../common/wire/private-file.ts';
 import { type Configuration, configure } from '../config/configure.ts';
 import { inspectTap, restoreTap, type TapSite } from './bridge.ts';
@@ -99,7 +100,7 @@ function serveOthers(
     status: () => `${config.taps.join(', ')}: ${proxy.state}`,
     // The datapath's thread answers: it turns, and so does this one.
     progress: async () => (await proxy.status()) !== undefined,
-    reload: () => setLogLevel(daemon.log, configuration.reread().logLevel),
+    reload: () => reloadService(daemon.log, config, configuration.reread()),
     dump: async () => ({ ...(await proxy.status()), ...(await proxy.counters()) }),
   });
 }

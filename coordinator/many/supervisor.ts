@@ -10,10 +10,10 @@ import type { Registry } from 'prom-client';
 import type { Daemon, Service } from '../../common/daemon.ts';
 import { type HttpHandler, type HttpRoutes, respond } from '../../common/http/service.ts';
 import type { Logger } from '../../common/log.ts';
-import { setLogLevel } from '../../common/log.ts';
 import { exportFamilies, type Family, oneOf } from '../../common/metric-families.ts';
 import { createProcessRegistry } from '../../common/metrics.ts';
 import type { CommandLine } from '../../common/options.ts';
+import { reloadText, setLogLevel } from '../../common/reload.ts';
 import { COORDINATOR } from '../config.ts';
 import { assetRoutes } from '../page/assets.ts';
 import { commonConfig, listedMachines } from './common-config.ts';
@@ -91,10 +91,10 @@ export class Supervisor {
     for (const vm of end) this.#end(vm);
     for (const vm of keep) this.#machines.get(vm)!.reload();
     for (const vm of begin) void this.#begin(vm);
-    const words = [setLogLevel(log, logLevel)];
+    const words = setLogLevel(log, logLevel);
     if (begin.length > 0) words.push(`begun: ${begin.join(', ')}`);
     if (end.length > 0) words.push(`ended: ${end.join(', ')}`);
-    return words.join('; ');
+    return reloadText(words);
   }
 
   /** What the daemon asks of the whole process. */
