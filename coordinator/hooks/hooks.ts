@@ -19,6 +19,8 @@ import { type HookEvent, type HookResult, LINE_BYTES_MAX, type RunnerMessage } f
 
 /** Events that may wait; a failover makes about five. */
 export const EVENTS_MAX = 64;
+/** The most that the end of this process waits for hooks, however long one may run: systemd gives it 30 s in all. */
+export const END_MS_MAX = 20_000;
 const RUNNER = fileURLToPath(new URL('runner.js', import.meta.url));
 
 /** What came of hooks since this process started. */
@@ -38,6 +40,8 @@ export interface HooksOptions {
   folder: string | undefined;
   /** The most that one run of one hook may take. */
   timeoutMs: number;
+  /** Default END_MS_MAX. */
+  endMsMax?: number;
   log: Logger;
 }
 
@@ -71,12 +75,13 @@ export class Hooks {
   }
 
   /**
-   * Lets hooks hear what they were to hear, at most for the time of one run, and ends the rest. No event is taken any
-   * more.
+   * Lets hooks hear what they were to hear, for the time of one run and at most `endMsMax`, and ends the rest. No event
+   * is taken any more.
    */
   async close(): Promise<void> {
     this.#closed = true;
-    if (this.#current) await this.#idleOr(this.#options.timeoutMs);
+    const { timeoutMs, endMsMax = END_MS_MAX } = this.#options;
+    if (this.#current) await this.#idleOr(Math.min(timeoutMs, endMsMax));
     const untold = [this.#current, ...this.#waiting.splice(0)];
     this.#current = undefined;
     for (const event of untold) this.#drop(event, 'this process ends');

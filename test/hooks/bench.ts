@@ -49,9 +49,12 @@ export class HookBench {
   }
 
   /** The hooks of the folder; closed at the end of the test. */
-  hooks(timeoutMs = 20_000): Hooks {
+  hooks(timeoutMs = 20_000, endMsMax?: number): Hooks {
     const log = pino({ base: null }, { write: line => this.log.push(JSON.parse(line)) });
-    const hooks = new Hooks({ folder: this.hooksFolder, timeoutMs, log });
+    const hooks = new Hooks({
+      ...{ folder: this.hooksFolder, timeoutMs, log },
+      ...(endMsMax === undefined ? {} : { endMsMax }),
+    });
     this.#t.teardown(() => hooks.close());
     return hooks;
   }

@@ -166,3 +166,14 @@ test('at the end hooks hear what waits, within the time of one run', async t => 
   await hanging.close();
   await until('it has ended', () => other.allEnded);
 });
+
+test('the end does not wait as long as a run may take', async t => {
+  const bench = new HookBench(t);
+  bench.script('10-hangs', 'echo $$ >>$here/pids; sleep 600');
+  const hooks = bench.hooks(600_000, 100);
+  hooks.take('FENCED', DATA);
+  await until('it runs', () => bench.pids().length === 1);
+  await hooks.close();
+  await until('it has ended', () => bench.allEnded);
+  t.is(hooks.counters.dropped, 1);
+});

@@ -6,6 +6,7 @@ import path from 'node:path';
 import test from 'ava';
 import { EXIT } from '../../common/errors.ts';
 import { DAEMONS } from '../../config/schema.ts';
+import { END_MS_MAX } from '../../coordinator/hooks/hooks.ts';
 import { section, tableRows } from '../docs/markdown.ts';
 import { bounded, FOLDER, needed, SERVICES, type ServiceFile, settingsOf } from './units.ts';
 
@@ -86,6 +87,11 @@ for (const file of files) {
     t.deepEqual(settings.get('RestartPreventExitStatus'), [`${usage} ${configuration}`]);
   });
 }
+
+test('a coordinator that lets its hooks finish is not killed meanwhile', t => {
+  const [stopS] = settingsOf('curling-coordinator@.service').get('TimeoutStopSec')!;
+  t.true(END_MS_MAX + 5_000 <= Number(stopS) * 1_000);
+});
 
 test('a run directory stays when its unit ends, and so does a guest', t => {
   const settings = (file: ServiceFile, name: string) => settingsOf(file).get(name)?.join(' ');
