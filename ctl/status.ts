@@ -24,7 +24,7 @@ export const STATUS: CtlCommand = {
   statuses: {
     0: 'all are protected or standing by',
     1: 'one is not',
-    3: 'no coordinator runs here',
+    3: 'no coordinator runs here, or none of the machine that is named',
     4: 'one does not answer',
   },
   async run(line) {
@@ -57,15 +57,21 @@ function watchSeconds({ values: { watch } }: CommandLine): number | undefined {
 
 async function show(line: CommandLine, paint: Paint): Promise<number> {
   const [vm] = line.positionals;
-  const answers = (await askAll(coordinatorSockets(socketsIn(line)))).filter(
-    answer => vm === undefined || !answer.status || answer.status.vm === vm,
-  );
-  process.stdout.write(line.values.json === true ? json(answers) : text(answers, line, paint));
+  const all = await askAll(coordinatorSockets(socketsIn(line)));
+  // One that does not answer may be the one that is meant.
+  const answers = all.filter(({ status }) => vm === undefined || !status || status.vm === vm);
+  if (line.values.json === true) process.stdout.write(json(answers));
+  else process.stdout.write(answers.length > 0 ? text(answers, line, paint) : nobody(all, vm));
   return statusExit(answers);
 }
 
+function nobody(all: readonly Answer[], vm: string | undefined): string {
+  if (all.length === 0) return 'no coordinator runs here\n';
+  const known = all.map(({ status }) => status!.vm).sort();
+  return `no coordinator of ${vm} runs here; there are those of ${known.join(', ')}\n`;
+}
+
 function text(answers: readonly Answer[], { values }: CommandLine, paint: Paint): string {
-  if (answers.length === 0) return 'no coordinator runs here\n';
   return statusScreen(answers, { paint, nowMs: Date.now(), verbose: values.verbose === true });
 }
 
