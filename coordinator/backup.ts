@@ -19,13 +19,13 @@ import type { Standby } from './qemu/standby.ts';
 import type { StandbyMemory } from './qemu/standby-arguments.ts';
 import { BackupListener } from './replication/listener.ts';
 import type { CheckpointSink } from './replication/sink.ts';
-import type { Hello } from './replication/types.ts';
+import type { Hello, StandbyWord } from './replication/types.ts';
 import type { Sabotage } from './sabotage.ts';
 import { LateSink } from './sabotage-sink.ts';
 import { qmpPathOf, StandbyKeeper } from './standby-keeper.ts';
-import type { DrillRecord } from './status.ts';
+import type { DrillRecord, StandbyStatus } from './status.ts';
 import { ASKED_FOR, primarySays, silentFor } from './suspicion.ts';
-import { resumeStream, Trial } from './trial.ts';
+import { resumeStream, shorten, Trial } from './trial.ts';
 import { Watch } from './watch.ts';
 
 /** A backup waits this much longer than a primary: when the link alone fails, the host that runs the guest is first. */
@@ -72,7 +72,7 @@ export class Backup {
     this.#modules = modules;
     const { config, clock } = modules;
     this.#peerLines = new LimitedLog(modules.log);
-    this.#keeper = new StandbyKeeper(modules);
+    this.#keeper = new StandbyKeeper({ ...modules, standby: word => this.#standbyIs(word) });
     this.#trial = new Trial(clock, this.#keeper);
     this.#drill = new Drill({
       ...modules,
@@ -121,6 +121,12 @@ export class Backup {
     return this.#keeper.up;
   }
 
+  /** Whether this host could run the guest whose copy it has; null when it has none. */
+  get standby(): StandbyStatus | null {
+    if (!this.#keeper.memory) return null;
+    return { up: this.#keeper.up, reason: this.#keeper.lost };
+  }
+
   /** Of the replication's listener, since the start. */
   get listenerCounters(): BackupListener['counters'] {
     return this.#listener.counters;
@@ -149,7 +155,11 @@ export class Backup {
   /** What an operator should know about this host as a backup. */
   get warnings(): readonly string[] {
     const { trialLoad, standbyCommand } = this.#modules.config;
-    return trialLoad || standbyCommand.length === 0 ? [] : [NO_TRIAL];
+    const { lost } = this.#keeper;
+    return [
+      ...(lost === null ? [] : [`this host has no standby QEMU and takes nothing over: ${lost}`]),
+      ...(trialLoad || standbyCommand.length === 0 ? [] : [NO_TRIAL]),
+    ];
   }
 
   /**
@@ -258,6 +268,17 @@ export class Backup {
     await this.#listener.close();
     await this.#keeper.end();
     await this.#store.discard();
+  }
+
+  /** Tells the operators of both hosts. */
+  #standbyIs(word: StandbyWord): void {
+    const { state, emit } = this.#modules;
+    const { vm, me, generation } = state();
+    const reason = shorten(word.reason);
+    const data = { vm, host: me.host, generation, backup: me.host, reason };
+    if (word.up) emit('STANDBY_READY', data);
+    else emit('STANDBY_LOST', data);
+    this.#listener.session?.standby({ up: word.up, reason });
   }
 
   #newStore(): Store {

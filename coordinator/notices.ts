@@ -22,6 +22,7 @@ export const EVENT_OF: Record<HostNotice, string> = {
 export const EVENTS: readonly string[] = [
   ...new Set(Object.values(EVENT_OF)),
   ...['STATE_CHANGE', 'GATEWAY_LOST', 'GATEWAY_BACK', 'PROXY_LOST', 'DRILL_DONE', 'DRILL_FAILED'],
+  ...['STANDBY_LOST', 'STANDBY_READY'],
   'STAGING_FULL',
   'COORDINATOR_RESTARTED',
 ];

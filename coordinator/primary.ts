@@ -31,8 +31,9 @@ import { vcpuThreads } from './qemu/guest-load.ts';
 import { type MainMemory, queryMainMemory } from './qemu/main-memory.ts';
 import { dialBackup } from './replication/dial.ts';
 import type { SenderSession } from './replication/sender.ts';
-import type { Welcome } from './replication/types.ts';
+import type { StandbyWord, Welcome } from './replication/types.ts';
 import type { Sabotage } from './sabotage.ts';
+import type { StandbyStatus } from './status.ts';
 import type { Telemetry } from './telemetry.ts';
 import { Watch } from './watch.ts';
 
@@ -86,6 +87,8 @@ export class Primary {
   #vcpuThreads: readonly number[] = [];
   #lastTaken = -1;
   #warnings: string[] = [];
+  /** What the backup of this connection last said about its standby. */
+  #peerStandby: StandbyStatus = { up: true, reason: null };
   /** Why nothing is packed any more. */
   #packFailed: string | undefined;
   /** Bytes of the guest's main memory. */
@@ -116,8 +119,15 @@ export class Primary {
     return this.#link?.channel.roundTripMs ?? null;
   }
 
+  /** The standby of the backup that is connected, as it says; null without one. */
+  get peerStandby(): StandbyStatus | null {
+    return this.#link?.state === 'ready' ? this.#peerStandby : null;
+  }
+
   get warnings(): readonly string[] {
+    const gone = this.peerStandby?.reason;
     return [
+      ...(gone ? [`${this.#peer?.host} has no standby QEMU and takes nothing over: ${gone}`] : []),
       ...this.#warnings,
       ...(this.#stagingWarns ? [this.#stagingFull!.text] : []),
       ...(this.#packFailed === undefined
@@ -301,6 +311,7 @@ export class Primary {
           if (!this.#wanted || state().name !== 'SOLO')
             return this.#dropLink('not wanted any more');
           this.#peer = { host: welcome.host, incarnation: welcome.receiver };
+          this.#peerStandby = { up: true, reason: null };
           this.#watch = this.#watchPeer();
           this.#compareBounds(welcome, guest.ramBytes);
           void this.#protect(link, memory.block, welcome.packing === PACKING_FORM);
@@ -315,6 +326,9 @@ export class Primary {
         bye: reason => {
           refusal = reason;
         },
+        standby: word => {
+          if (link === this.#link) this.#standbyIs(word);
+        },
         closed: error => {
           if (link !== this.#link) return;
           this.#link = undefined;
@@ -324,6 +338,16 @@ export class Primary {
       },
     );
     this.#link = link;
+  }
+
+  /** The backup cannot run the guest, or can again: its own operator hears of it there, this host's here. */
+  #standbyIs({ up, reason }: StandbyWord): void {
+    this.#peerStandby = { up, reason: up ? null : reason };
+    const { state, emit } = this.#modules;
+    const { vm, me, generation } = state();
+    const data = { vm, host: me.host, generation, backup: this.#peer?.host ?? '', reason };
+    if (up) emit('STANDBY_READY', data);
+    else emit('STANDBY_LOST', data);
   }
 
   #watchPeer(): Watch {

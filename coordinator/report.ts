@@ -50,6 +50,7 @@ export async function report(
     lastCommitAt: isoOf(coordinator.telemetry.lastCommitAt),
     proxy: proxyOf(proxyStatus, counters),
     trialMs: backup.trialMs,
+    standby: isBackup ? backup.standby : primary.peerStandby,
     drill: backup.lastDrill,
     peerRttMs: isBackup ? backup.roundTripMs : primary.roundTripMs,
     witness: { reachable: witness.connected, store: config.witnessStore ?? null },

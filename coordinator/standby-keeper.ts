@@ -8,6 +8,7 @@
  */
 import fs from 'node:fs';
 import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { CurlingError, messageOf } from '../common/errors.ts';
 import { LimitedLog } from '../common/limited-log.ts';
 import type { Logger } from '../common/log.ts';
@@ -15,7 +16,10 @@ import type { CoordinatorConfig } from './config.ts';
 import type { IdentityFile } from './identity.ts';
 import { Standby } from './qemu/standby.ts';
 import type { StandbyDuty, StandbyMemory } from './qemu/standby-arguments.ts';
+import type { StandbyWord } from './replication/types.ts';
 
+/** Between a standby that could not be started in the place of one that died, and the next attempt. */
+const RESTART_MS = 1_000;
 /** Standbys that may die on one shadow before none is started any more. */
 const DEATHS_MAX = 3;
 
@@ -23,6 +27,8 @@ export interface StandbyKeeperModules {
   config: CoordinatorConfig;
   identity: IdentityFile;
   log: Logger;
+  /** A standby has died, or could not be replaced; or one is up in its place. Not of a spare on trial. */
+  standby(word: StandbyWord): void;
 }
 
 export class StandbyKeeper {
@@ -35,6 +41,8 @@ export class StandbyKeeper {
   /** Starts and ends of QEMUs, one after the other: a tap has room for one. */
   #work: Promise<unknown> = Promise.resolve();
   #deaths = 0;
+  /** Why there is no standby although one is kept; undefined while there is one. */
+  #lost: string | undefined;
   /** A primary that comes again and again has a standby started each time. */
   readonly #deathLines: LimitedLog;
 
@@ -56,6 +64,11 @@ export class StandbyKeeper {
   /** Whether a standby is up, and not a spare on trial. */
   get up(): boolean {
     return this.#standby !== undefined && this.#duty === 'standby';
+  }
+
+  /** Why there is no standby, although there should be one; null when there is one, or should be none. */
+  get lost(): string | null {
+    return this.#lost ?? null;
   }
 
   /** Whether a standby with this main memory is kept. */
@@ -102,6 +115,7 @@ export class StandbyKeeper {
   release(): void {
     this.#standby = undefined;
     this.#memory = undefined;
+    this.#lost = undefined;
     this.#modules.identity.setStandby(null);
   }
 
@@ -116,6 +130,7 @@ export class StandbyKeeper {
   async end(): Promise<void> {
     this.#memory = undefined;
     this.#deaths = 0;
+    this.#lost = undefined;
     await this.#alone(() => this.#kill());
   }
 
@@ -170,6 +185,7 @@ export class StandbyKeeper {
     });
     this.#standby = standby;
     this.#duty = duty;
+    this.#lost = undefined;
     identity.setStandby(standby.pid ?? null);
     void standby.exited.then(how => this.#died(standby, how));
     return standby;
@@ -179,9 +195,36 @@ export class StandbyKeeper {
     if (this.#standby !== standby) return;
     this.#standby = undefined;
     if (this.#trying) return;
+    void this.#replace(`the standby QEMU ended: ${how}`);
+  }
+
+  /** Starts another standby, again and again while that can be hoped to work. */
+  async #replace(reason: string): Promise<void> {
+    const memory = this.#memory;
+    const wanted = () => memory !== undefined && this.#memory === memory;
     this.#deaths++;
-    this.#deathLines.say('error', {}, `the standby QEMU ended: ${how}`);
-    this.#get(this.#duty).catch(error => this.#deathLines.say('error', {}, messageOf(error)));
+    this.#say(reason);
+    while (wanted() && this.hopeful) {
+      try {
+        await this.#get(this.#duty);
+        if (!wanted() || this.#duty !== 'standby') return;
+        return this.#modules.standby({ up: true, reason: `another one is up; ${reason}` });
+      } catch (error) {
+        if (!wanted()) return;
+        this.#deaths++;
+        this.#say(messageOf(error));
+        await sleep(RESTART_MS, undefined, { ref: false });
+      }
+    }
+  }
+
+  #say(why: string): void {
+    const over = `; that was number ${this.#deaths} on this copy, and no other one is started`;
+    const reason = this.hopeful ? why : why + over;
+    this.#deathLines.say('error', {}, reason);
+    if (!this.#memory || this.#duty !== 'standby') return;
+    this.#lost = reason;
+    this.#modules.standby({ up: false, reason });
   }
 }
 

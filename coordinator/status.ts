@@ -47,6 +47,13 @@ export interface DrillRecord {
   reason: string;
 }
 
+/** Whether a backup could run the guest. */
+export interface StandbyStatus {
+  up: boolean;
+  /** Why not; null while it is up, or being started for a new copy. */
+  reason: string | null;
+}
+
 export interface CoordinatorStatus {
   vm: string;
   host: string;
@@ -110,6 +117,8 @@ export interface CoordinatorStatus {
    * standby was up; null when there was none. The primary's output is held meanwhile.
    */
   trialMs: number | null;
+  /** The standby QEMU of the pair: on the primary what its backup says. Null without a pair. */
+  standby: StandbyStatus | null;
   /** The newest drill on this host since its coordinator started. */
   drill: DrillRecord | null;
   peerRttMs: number | null;

@@ -86,6 +86,13 @@ export const MACHINE: Family<CoordinatorSource>[] = [
     read: ({ coordinator }) => Number(coordinator.backup.standbyUp),
   },
   {
+    name: 'curling_peer_standby_up',
+    type: 'gauge',
+    help: '1 while the backup of this host says that it has a standby QEMU, 0 while that is gone; absent without a backup.',
+    read: ({ coordinator: { primary } }) =>
+      primary.peerStandby === null ? undefined : Number(primary.peerStandby.up),
+  },
+  {
     name: 'curling_trial_load_seconds',
     type: 'gauge',
     help: 'How long the trial load of the newest full copy took on this host; absent without one.',

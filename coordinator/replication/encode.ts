@@ -21,6 +21,7 @@ import {
   PAGES_PREFIX_BYTES,
   PAYLOAD_BYTES,
   PROTOCOL_VERSION,
+  type StandbyWord,
 } from './types.ts';
 
 /** A frame ready to be written. */
@@ -68,7 +69,7 @@ export function encodeFrame(
   return { buffers: [header, ...payload], payloadBytes, digest };
 }
 
-/** A payload that is JSON: HELLO, WELCOME, REFUSE, FULL_BEGIN, GUEST_LOST, BYE. */
+/** A payload that is JSON: HELLO, WELCOME, REFUSE, FULL_BEGIN, GUEST_LOST, BYE, STANDBY. */
 export function jsonPayload(value: unknown): Buffer[] {
   return [Buffer.from(JSON.stringify(value))];
 }
@@ -84,6 +85,11 @@ export function refusePayload(error: CurlingError): Buffer[] {
 /** GUEST_LOST and BYE. A text that is too long for the message is cut. */
 export function reasonPayload(reason: string): Buffer[] {
   return jsonPayload({ reason: cutForJson(reason, TEXT_BYTES_MAX) });
+}
+
+/** STANDBY. A text that is too long for the message is cut. */
+export function standbyPayload({ up, reason }: StandbyWord): Buffer[] {
+  return jsonPayload({ up, reason: cutForJson(reason, TEXT_BYTES_MAX) });
 }
 
 /** PAGES: u32 entries, u32 data pages, the entries, the data. */

@@ -15,6 +15,7 @@ import {
   type Hello,
   PAGES_PREFIX_BYTES,
   PC_RAM,
+  type StandbyWord,
   type Welcome,
 } from './types.ts';
 
@@ -139,6 +140,13 @@ export function parseFullBegin(frame: Frame): GuestLayout {
 /** The `reason` of BYE and GUEST_LOST, at most 1000 characters. */
 export function parseReason(frame: Frame): string {
   return textOf(parseObject('reason', frame).reason);
+}
+
+export function parseStandby(frame: Frame): StandbyWord {
+  const { up, reason } = parseObject('standby', frame);
+  if (typeof up !== 'boolean')
+    throw frameError(`standby: expected "up" as true or false, got ${shown(up)}`);
+  return { up, reason: textOf(reason) };
 }
 
 function parseObject(what: string, frame: Frame): Record<string, unknown> {

@@ -24,7 +24,7 @@ import { PACKING_FORM } from '../packing/format.ts';
 import { lz4 } from '../packing/lz4.ts';
 import { Channel, unexpected } from './channel.ts';
 import { type Frame, frameError, versionError } from './decode.ts';
-import { jsonPayload, vmIdOf } from './encode.ts';
+import { jsonPayload, standbyPayload, vmIdOf } from './encode.ts';
 import type { Link } from './link.ts';
 import { parseFullBegin, parseHello, parseReason } from './parse.ts';
 import type { CheckpointSink } from './sink.ts';
@@ -34,6 +34,7 @@ import {
   NO_INCARNATION,
   type PairIdentity,
   PROTOCOL_VERSION,
+  type StandbyWord,
 } from './types.ts';
 
 export interface ReceiverOptions {
@@ -140,6 +141,12 @@ export class ReceiverSession {
     this.#acked = epoch;
     this.channel.send(MESSAGE.ack, { ...identity, epoch, vmId: this.#vmId });
     return true;
+  }
+
+  /** Tells an admitted primary what has become of the standby. */
+  standby(word: StandbyWord): void {
+    if (this.#state !== 'admitted') return;
+    this.channel.send(MESSAGE.standby, this.#address(), standbyPayload(word));
   }
 
   /** From now on nothing is accepted and nothing acknowledged: this host has asked to take over. */

@@ -30,7 +30,7 @@ import {
   vmIdOf,
 } from './encode.ts';
 import type { Link } from './link.ts';
-import { parseWelcome } from './parse.ts';
+import { parseStandby, parseWelcome } from './parse.ts';
 import { CheckpointSummary } from './summary.ts';
 import {
   DEVICE_PIECE_BYTES,
@@ -41,6 +41,7 @@ import {
   NO_INCARNATION,
   PC_RAM,
   PROTOCOL_VERSION,
+  type StandbyWord,
   type Welcome,
 } from './types.ts';
 
@@ -70,6 +71,8 @@ export interface SenderHandlers {
   refused(error: CurlingError): void;
   /** The backup ends in good order; `closed` follows. */
   bye(reason: string): void;
+  /** What has become of the backup's standby. */
+  standby?(word: StandbyWord): void;
   /** The end, exactly once. */
   closed(error?: CurlingError): void;
 }
@@ -256,6 +259,8 @@ export class SenderSession {
       return this.#welcomed(parseWelcome(frame));
     }
     if (this.#state === 'ready' && frame.type === MESSAGE.ack) return this.#acknowledged(frame);
+    if (this.#state === 'ready' && frame.type === MESSAGE.standby)
+      return this.#handlers.standby?.(parseStandby(frame));
     throw unexpected(frame, this.#state);
   }
 

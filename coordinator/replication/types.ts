@@ -30,6 +30,7 @@
  *     ABORT                                  ──▶     forgets the checkpoint under way
  *     BEAT                                   ◀─▶     every 50 ms
  *     GUEST_LOST                             ──▶
+ *                                            ◀──     STANDBY: it has died, or another one is up
  *     BYE                                    ◀─▶     an end in good order
  */
 
@@ -57,6 +58,7 @@ export const MESSAGE = {
   guestLost: 12,
   bye: 13,
   packed: 14,
+  standby: 15,
 } as const;
 
 export type MessageType = (typeof MESSAGE)[keyof typeof MESSAGE];
@@ -93,6 +95,7 @@ export const PAYLOAD_BYTES: Record<MessageType, readonly [min: number, max: numb
   [MESSAGE.guestLost]: [2, 4 << 10],
   [MESSAGE.bye]: [2, 4 << 10],
   [MESSAGE.packed]: [PACKED_PREFIX_BYTES, 2 << 20],
+  [MESSAGE.standby]: [2, 4 << 10],
 };
 
 /** An incarnation that is not known yet. */
@@ -156,6 +159,13 @@ export interface CommitRecord {
   payloadBytes: number;
   /** xxh64 over the digests of these messages, 8 bytes each, in order. */
   digest: bigint;
+}
+
+/** STANDBY: whether the backup could run the guest. After WELCOME it can, until it says otherwise. */
+export interface StandbyWord {
+  up: boolean;
+  /** Why not, or what was wrong until now. */
+  reason: string;
 }
 
 /** BEAT. Stamps are microseconds of the clock of whoever made them; 0 is none. */

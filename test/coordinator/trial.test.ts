@@ -7,6 +7,7 @@ import { CurlingError } from '../../common/errors.ts';
 import { silentLogger } from '../../common/log.ts';
 import type { CoordinatorConfig } from '../../coordinator/config.ts';
 import { IdentityFile } from '../../coordinator/identity.ts';
+import type { StandbyWord } from '../../coordinator/replication/types.ts';
 import { StandbyKeeper } from '../../coordinator/standby-keeper.ts';
 import { Trial, type TrialPlace } from '../../coordinator/trial.ts';
 import { STANDBY_COMMAND, until } from './bench.ts';
@@ -99,7 +100,7 @@ test('the end of the standby ends a trial under way; no process stays', async t 
     runDir: folder,
     standbyCommand: STANDBY_COMMAND,
   } as unknown as CoordinatorConfig;
-  const keeper = new StandbyKeeper({ config, identity, log: silentLogger });
+  const keeper = new StandbyKeeper({ config, identity, log: silentLogger, standby: () => {} });
   t.teardown(() => keeper.end());
   const memory = {
     mainBlock: 'pc.ram',
@@ -126,4 +127,60 @@ test('the end of the standby ends a trial under way; no process stays', async t 
   t.false(alive(again.pid!), 'the standby takes the place of the spare');
   t.is(identity.current.standbyPid, standby.pid!);
   t.false(fs.readFileSync(`/proc/${standby.pid}/cmdline`, 'utf8').includes('share=off'));
+});
+
+test('a standby that dies is replaced, and after the fourth time none is; both are told', async t => {
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'curling-standby-'));
+  t.teardown(() => fs.rmSync(folder, { recursive: true, force: true }));
+  const identity = new IdentityFile(folder);
+  const config = {
+    runDir: folder,
+    standbyCommand: STANDBY_COMMAND,
+  } as unknown as CoordinatorConfig;
+  const words: StandbyWord[] = [];
+  const standby = (word: StandbyWord) => words.push(word);
+  const keeper = new StandbyKeeper({ config, identity, log: silentLogger, standby });
+  t.teardown(() => keeper.end());
+  const shadowPath = path.join(folder, 's');
+  const first = await keeper.ready({ mainBlock: 'pc.ram', ramBytes: FAKE_RAM_BYTES, shadowPath });
+  let pid = first.pid!;
+  for (let deaths = 1; deaths <= 4; deaths++) {
+    process.kill(pid, 'SIGKILL');
+    await until('its death is told', () => words.filter(word => !word.up).length === deaths);
+    t.is(keeper.up, false);
+    if (deaths === 4) break;
+    await until('another one is told', () => words.at(-1)!.up);
+    t.is(keeper.lost, null);
+    pid = (await keeper.ready()).pid!;
+  }
+  t.deepEqual(words.map(word => word.up).join(), 'false,true,false,true,false,true,false');
+  t.regex(words[1]!.reason, /^another one is up; the standby QEMU ended: .*SIGKILL/);
+  t.regex(keeper.lost!, /ended: .*; that was number 4 on this copy, and no other one is started/);
+  t.false(keeper.hopeful);
+  await keeper.end();
+  t.is(keeper.lost, null, 'none is wanted any more');
+  t.is(words.length, 7, 'what is ended on purpose has not died');
+});
+
+test('a standby that cannot be started again is tried again', async t => {
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'curling-standby-'));
+  t.teardown(() => fs.rmSync(folder, { recursive: true, force: true }));
+  const identity = new IdentityFile(folder);
+  const config = { runDir: folder, standbyCommand: [...STANDBY_COMMAND] };
+  const words: StandbyWord[] = [];
+  const keeper = new StandbyKeeper({
+    config: config as unknown as CoordinatorConfig,
+    identity,
+    log: silentLogger,
+    standby: word => words.push(word),
+  });
+  t.teardown(() => keeper.end());
+  const shadowPath = path.join(folder, 's');
+  const first = await keeper.ready({ mainBlock: 'pc.ram', ramBytes: FAKE_RAM_BYTES, shadowPath });
+  config.standbyCommand.splice(0, Infinity, '/nonexistent/qemu');
+  process.kill(first.pid!, 'SIGKILL');
+  await until('it cannot be started', () => /ENOENT/.test(words.at(-1)?.reason ?? ''));
+  config.standbyCommand.splice(0, Infinity, ...STANDBY_COMMAND);
+  await until('it can', () => words.at(-1)!.up);
+  t.true(keeper.up);
 });

@@ -40,6 +40,7 @@ export function status(change: Partial<CoordinatorStatus> = {}): CoordinatorStat
       ...{ heldFrames: 37, heldBytes: 41_984, bytesMax: 2 ** 26 },
     },
     trialMs: null,
+    standby: { up: true, reason: null },
     drill: null,
     peerRttMs: 0.3,
     witness: { reachable: true, store: null },

@@ -198,7 +198,7 @@ test('docs/protocol.md has every event of the proxy, and no other', t => {
 });
 
 test('docs/protocol.md has every event of the coordinator, and no other', t => {
-  const source = ['coordinator', 'drill', 'machine', 'primary']
+  const source = ['coordinator', 'drill', 'machine', 'primary', 'backup']
     .map(name => read(`coordinator/${name}.ts`))
     .join('\n');
   const notices = read('coordinator/notices.ts');

@@ -81,7 +81,12 @@ const MACHINE: Record<string, AlertCase> = {
       [`curling_standby_up{${B}}`]: '1x20',
       [`curling_role{${A}, role="backup"}`]: '0x20',
       [`curling_standby_up{${A}}`]: '0x20',
+      [`curling_peer_standby_up{${A}}`]: '1x20',
     },
+  },
+  CurlingStandbyDies: {
+    fires: { [`curling_events_total{${B}, event="STANDBY_LOST"}`]: '0x10 1x20' },
+    quiet: { [`curling_events_total{${B}, event="STANDBY_READY"}`]: '0x10 1x20' },
   },
   CurlingFenced: {
     fires: { [`curling_state{${A}, state="HALT"}`]: '1x20' },

@@ -8,6 +8,7 @@ import {
   encodeFrame,
   jsonPayload,
   pagesPayload,
+  standbyPayload,
   vmIdOf,
 } from '../../coordinator/replication/encode.ts';
 import {
@@ -94,6 +95,11 @@ export const FIXTURES: Fixture[] = [
   ),
   fixture('guestLost', jsonPayload({ reason: 'q' }), hexOf('{"reason":"q"}')),
   fixture('bye', jsonPayload({ reason: 'r' }), hexOf('{"reason":"r"}')),
+  fixture(
+    'standby',
+    standbyPayload({ up: false, reason: 's' }),
+    hexOf('{"up":false,"reason":"s"}'),
+  ),
   fixture(
     'packed',
     new Packer(LZ4, LAYOUT).pack(filledChunk(), 'filter'),

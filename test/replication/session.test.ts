@@ -347,6 +347,23 @@ test('loss of the guest and the end are told', async t => {
   t.is(world.sink.committed, 5);
 });
 
+test('what becomes of the standby is told, to a primary that is admitted', async t => {
+  const world = new World();
+  world.receiver.standby({ up: false, reason: 'too early' });
+  await world.pair();
+  world.receiver.standby({ up: false, reason: 'it died' });
+  world.receiver.standby({ up: true, reason: '\u0001'.repeat(9_000) });
+  await world.settle();
+  const said = world.primary.filter(line => line.startsWith('standby'));
+  t.is(said.length, 2);
+  t.is(said[0], 'standby gone it died');
+  t.true(said[1]!.startsWith('standby up \u0001'));
+  world.receiver.freeze();
+  world.receiver.standby({ up: false, reason: 'too late' });
+  await world.settle();
+  t.is(world.primary.filter(line => line.startsWith('standby')).length, 2);
+});
+
 test('after the end every chunk still comes back', async t => {
   const world = new World();
   await world.pair();

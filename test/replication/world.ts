@@ -185,6 +185,7 @@ export class World {
       heard: () => {},
       refused: error => say(`refused ${error.code}`),
       bye: reason => say(`bye ${reason}`),
+      standby: ({ up, reason }) => say(`standby ${up ? 'up' : 'gone'} ${reason}`),
       closed: error => say(`closed ${error?.code ?? 'well'}`),
     };
   }

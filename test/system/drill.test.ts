@@ -81,6 +81,21 @@ qemu(
     const elsewhere = { message: /CURLING_STATE: .*ask its backup, b$/m };
     await t.throwsAsync(curlingctl(deployment, 'a', 'drill'), elsewhere);
 
+    // A standby that dies is replaced, and the operators of both hosts hear of it.
+    const died = deployment.events.length;
+    process.kill(standby!, 'SIGKILL');
+    for (const host of ['a', 'b'])
+      await until(`${host} tells of the new standby`, async () =>
+        eventsOf(deployment, host, died).includes('STANDBY_READY'),
+      );
+    for (const host of ['a', 'b'])
+      t.deepEqual(eventsOf(deployment, host, died), ['STANDBY_LOST', 'STANDBY_READY'], host);
+    const told = deployment.events.slice(died).find(({ host }) => host === 'a')!.data;
+    t.is(told.backup, 'b');
+    t.regex(String(told.reason), /the standby QEMU ended: .*SIGKILL/);
+    t.deepEqual((await deployment.status('a'))!.standby, { up: true, reason: null });
+    t.is((await deployment.status('a'))!.since, before.since, 'the pair goes on');
+
     // The copy is whole, and so is the standby.
     await deployment.tell('b', 'failover');
     await untilSurvivor(deployment, 'b');

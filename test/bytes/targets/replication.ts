@@ -11,6 +11,7 @@ import {
   encodeFrame,
   jsonPayload,
   pagesPayload,
+  standbyPayload,
 } from '../../../coordinator/replication/encode.ts';
 import {
   parseBeat,
@@ -21,6 +22,7 @@ import {
   parsePages,
   parseReason,
   parseRefuse,
+  parseStandby,
   parseWelcome,
 } from '../../../coordinator/replication/parse.ts';
 import { CheckpointSummary } from '../../../coordinator/replication/summary.ts';
@@ -59,6 +61,7 @@ const PAYLOADS: Readonly<Record<keyof typeof MESSAGE, Buffer[]>> = {
   beat: beatPayload({ stampUs: 1, echoUs: 2 ** 40, heldUs: 7 }),
   guestLost: jsonPayload({ reason: 'its QEMU is gone' }),
   bye: jsonPayload({ reason: 'the operator ended protection' }),
+  standby: standbyPayload({ up: false, reason: 'it ended with status 1' }),
   packed: new Packer(LZ4, LAYOUT).pack(smallChunk(), 'filter'),
 };
 
@@ -104,6 +107,8 @@ function read(frame: Frame): unknown {
       return parseRefuse(frame).message;
     case MESSAGE.fullBegin:
       return layoutToJson(parseFullBegin(frame));
+    case MESSAGE.standby:
+      return parseStandby(frame);
     case MESSAGE.guestLost:
     case MESSAGE.bye:
       return parseReason(frame);

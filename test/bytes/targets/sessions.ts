@@ -204,6 +204,7 @@ function backupSpeech(): Buffer[] {
     Buffer.concat([welcome, ...acks, beat]),
     Buffer.concat([welcome, acks[0]!, acks[2]!]),
     Buffer.concat([welcome, message(MESSAGE.ack, [], { generation: 1, epoch: 5 })]),
+    Buffer.concat([welcome, message(MESSAGE.standby, jsonPayload({ up: false, reason: 'x' }), to)]),
     Buffer.concat([welcome, message(MESSAGE.bye, jsonPayload({ reason: 'ends' }), to)]),
     message(MESSAGE.refuse, jsonPayload({ code: 'CURLING_STORE', desc: 'full' }), to),
   ];
@@ -241,6 +242,7 @@ export const SENDER_END: Target = {
       heard: () => {},
       refused: error => heard.push(`refused ${codeOf(error)}`),
       bye: reason => heard.push(`bye ${reason}`),
+      standby: ({ up, reason }) => heard.push(`standby ${up} ${reason}`),
       closed: error => heard.push(`closed ${error ? codeOf(error) : 'well'}`),
     });
     session.start();
