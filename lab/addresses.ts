@@ -12,6 +12,11 @@ export function guestMac(index: number): string {
   return `52:54:00:77:${index.toString(16).padStart(2, '0')}:02`;
 }
 export const GUEST_MAC = guestMac(0);
+/** Of guest `index` on the LAN, where several have a tap each. */
+export function guestAddress(index: number): string {
+  assert(index >= 0 && index < TAPS_MAX);
+  return `${LAN_PREFIX}.${2 + index}`;
+}
 /** Where a guest's second card and the client meet besides the LAN's own addresses, on the same wire. */
 export const SECOND_PREFIX = '10.79.0';
 export const SECOND_GUEST_ADDRESS = `${SECOND_PREFIX}.2`;
@@ -24,8 +29,8 @@ export const CLIENT_ADDRESS = `${LAN_PREFIX}.100`;
 /** Interfaces inside a host's namespace. */
 export const TAP = 'tap0';
 /** Taps that a host can have. */
-export const TAPS_MAX = 2;
-/** The taps of a host: tap0, tap1. */
+export const TAPS_MAX = 4;
+/** The taps of a host: tap0, tap1, … */
 export function tapNames(count: number): string[] {
   assert(count >= 1 && count <= TAPS_MAX);
   return Array.from({ length: count }, (_, index) => `tap${index}`);

@@ -22,7 +22,7 @@ import { untilSettled } from './settle.ts';
 export interface LabOptions {
   /** Names of the hosts, default a and b. Their addresses end in .11, .12, … in this order. */
   hosts?: readonly string[];
-  /** Taps of each host, for a guest with so many cards; 1 (default) or 2. */
+  /** Taps of each host, for a guest with two cards, or for several guests; 1 (default) to 4. */
   taps?: number;
   /** The lab stays up when this process ends, however it ends. Default false. */
   keep?: boolean;

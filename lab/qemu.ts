@@ -66,8 +66,11 @@ const KERNEL_WORDS = [
   'tsc=reliable no_timer_check random.trust_cpu=on cryptomgr.notests 8250.nr_uarts=1',
 ];
 
+/** Where a guest runs: a host of its own, or one that it shares (fleet.ts). */
+export type GuestPlace = Pick<LabHost, 'namespace' | 'runDir' | 'taps' | 'spawn' | 'logPath'>;
+
 /** The serial log of a host's guest. Appended to, by each QEMU of this host. */
-export function serialPathOf(host: LabHost): string {
+export function serialPathOf(host: GuestPlace): string {
   return join(host.runDir, 'serial.log');
 }
 
@@ -75,7 +78,7 @@ export function serialPathOf(host: LabHost): string {
  * The whole command for a guest on `host`, with a card on each of the host's taps and without any disk: as it stands, a
  * coordinator can use it as its standby command, and append -incoming and the memory backend.
  */
-export function guestArguments(host: LabHost, options: GuestOptions): string[] {
+export function guestArguments(host: GuestPlace, options: GuestOptions): string[] {
   const ramBytes = options.ramBytes ?? TCG_SAFE_RAM_BYTES;
   if (ramBytes % TCG_UNSAFE_RAM_STEP_BYTES === 0) {
     const text = `a guest of ${ramBytes} bytes: under TCG, RAM must not be a multiple of 256 KiB`;
@@ -119,7 +122,7 @@ function kernelCommandLine(options: GuestOptions, cards: number): string {
  * @throws CurlingError CURLING_QEMU_START when QEMU ends before, or the guest is not ready in time; the message ends
  *   with the last lines of QEMU's stderr and of the guest's console
  */
-export async function startGuest(host: LabHost, options: StartOptions): Promise<Guest> {
+export async function startGuest(host: GuestPlace, options: StartOptions): Promise<Guest> {
   const qmpPath = options.qmpPath ?? join(host.runDir, 'qmp.sock');
   const serialPath = serialPathOf(host);
   const from = statSync(serialPath, { throwIfNoEntry: false })?.size ?? 0;

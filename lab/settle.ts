@@ -2,10 +2,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CurlingError } from '../common/errors.ts';
 import { run } from '../common/run.ts';
-import { BRIDGE, TAP } from './addresses.ts';
+import { BRIDGE, TAPS_MAX, tapNames } from './addresses.ts';
 
 const SETTLE_MS_MAX = 20_000;
 const POLL_MS = 5;
+const TAPS = tapNames(TAPS_MAX);
 
 interface LinkState {
   ifname: string;
@@ -20,7 +21,7 @@ interface LinkState {
 export function unsettled(json: string): string[] {
   const links = JSON.parse(json || '[]') as LinkState[];
   return links
-    .filter(link => link.ifname !== 'lo' && link.ifname !== TAP)
+    .filter(link => link.ifname !== 'lo' && !TAPS.includes(link.ifname))
     .filter(link => link.linkinfo?.info_kind !== 'bridge' || link.ifname === BRIDGE)
     .filter(link => link.operstate !== 'UP' || !isForwarding(link))
     .map(link => link.ifname);

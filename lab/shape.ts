@@ -46,8 +46,13 @@ export function cardArguments(shape: GuestShape, taps: readonly string[]): strin
   const { machine = 'pc', card = 'virtio-net' } = shape;
   return taps.flatMap((tap, index) => [
     ...['-netdev', `tap,id=net${index},ifname=${tap},script=no,downscript=no,vhost=off`],
-    ...['-device', `${device(machine, card)},netdev=net${index},mac=${guestMac(index)}`],
+    ...['-device', `${device(machine, card)},netdev=net${index},mac=${macAt(tap)}`],
   ]);
+}
+
+/** Each tap of a host has another one, whoever's it is. */
+function macAt(tap: string): string {
+  return guestMac(Number(tap.replace(/\D/g, '')));
 }
 
 /** Without the boot ROM, which nothing boots from. */
