@@ -7,6 +7,7 @@ import type { CoordinatorConfig } from './config.ts';
 import type { Gateway } from './gateway-probe.ts';
 import type { IdentityFile } from './identity.ts';
 import type { ProxyClient } from './proxy-client.ts';
+import type { LinkShare } from './replication/link-share.ts';
 import type { Sabotage } from './sabotage.ts';
 
 export interface CoordinatorModules {
@@ -20,4 +21,6 @@ export interface CoordinatorModules {
   stopAt: StopAt;
   /** Undefined when no gateway is configured. */
   gateway: Gateway | undefined;
+  /** With which machines the replication link is shared; undefined: with none. */
+  share: LinkShare | undefined;
 }

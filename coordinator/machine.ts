@@ -26,6 +26,7 @@ import { IdentityFile } from './identity.ts';
 import { exportCoordinator } from './metrics/metrics.ts';
 import { StatusPage } from './page/status-page.ts';
 import { ProxyClient } from './proxy-client.ts';
+import type { LinkShare } from './replication/link-share.ts';
 import { report } from './report.ts';
 import { type Sabotage, sabotageFrom } from './sabotage.ts';
 import { decideByReachability } from './sabotage-register.ts';
@@ -41,6 +42,8 @@ export interface MachineModules {
   log: Logger;
   /** What asks its gateways; called once, and only when it has some. The machine closes it. */
   gateway(): Promise<Gateway>;
+  /** With which machines it shares the replication link; undefined: with none. */
+  share?: LinkShare;
 }
 
 /** What there is once the machine has started. */
@@ -127,7 +130,7 @@ export class Machine {
     const modules = {
       ...{ config, clock: monotonicClock, log, proxy, witness: this.#witness, identity },
       ...{ sabotage: this.#sabotage, stopAt: testStopFrom(process.env) ?? (() => {}) },
-      gateway: this.#gateway,
+      ...{ gateway: this.#gateway, share: this.#modules.share },
     };
     await this.#hooks.open();
     // The server listens already, so that whoever follows its events hears of the start too.

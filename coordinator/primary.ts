@@ -30,6 +30,7 @@ import { describeGuest, type GuestDescription } from './qemu/guest-description.t
 import { vcpuThreads } from './qemu/guest-load.ts';
 import { type MainMemory, queryMainMemory } from './qemu/main-memory.ts';
 import { dialBackup } from './replication/dial.ts';
+import type { LinkShare } from './replication/link-share.ts';
 import type { SenderSession } from './replication/sender.ts';
 import type { StandbyWord, Welcome } from './replication/types.ts';
 import type { Sabotage } from './sabotage.ts';
@@ -63,6 +64,7 @@ export interface PrimaryModules {
   telemetry: Telemetry;
   sabotage: Sabotage | undefined;
   stopAt: StopAt;
+  share: LinkShare | undefined;
   state(): HostState;
   dispatch(event: HostEvent): void;
   /** For the operator: why there is no protection. */
@@ -285,7 +287,7 @@ export class Primary {
   }
 
   #dial(address: TcpAddress, guest: GuestDescription, memory: MainMemory): void {
-    const { config, clock, explain, state } = this.#modules;
+    const { config, clock, explain, state, share } = this.#modules;
     const { vm, host, inFlight, detection } = config;
     const { generation, me, lastEpoch } = state();
     let refusal: string | undefined;
@@ -305,6 +307,7 @@ export class Primary {
         checkpointsMax: inFlight.checkpointsMax,
         inFlightBytesMax: inFlight.bytesMax,
         beatMs: detection.beatMs,
+        share,
       },
       {
         welcome: welcome => {

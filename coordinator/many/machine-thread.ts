@@ -16,6 +16,7 @@ import { asCurlingError, messageOf } from '../../common/errors.ts';
 import type { Logger } from '../../common/log.ts';
 import type { CommandLine } from '../../common/options.ts';
 import { GatewayProbe } from '../gateway-probe.ts';
+import { clearSlot } from '../replication/link-share.ts';
 import type { CoordinatorStatus } from '../status.ts';
 import { BackOff } from './back-off.ts';
 import type { MetricDocument } from './merged-metrics.ts';
@@ -40,6 +41,8 @@ export type ThreadState = (typeof THREAD_STATES)[number];
 export interface ThreadModules {
   line: CommandLine;
   log: Logger;
+  /** As ThreadData. */
+  link: ThreadData['link'];
 }
 
 /** What there is to be asked of a thread. */
@@ -79,6 +82,11 @@ export class MachineThread {
     this.#log = modules.log.child({ vm });
   }
 
+  /** Its slot of the link. */
+  get slot(): number {
+    return this.#modules.link.slot;
+  }
+
   get state(): ThreadState {
     return this.#state;
   }
@@ -108,9 +116,9 @@ export class MachineThread {
     this.#forced = false;
     const reason = this.#fault;
     const { restarts } = this;
-    const { line } = this.#modules;
+    const { line, link } = this.#modules;
     const fault = reason === undefined ? undefined : { reason, restarts };
-    const data: ThreadData = { vm: this.vm, line, fault };
+    const data: ThreadData = { vm: this.vm, line, link, fault };
     const worker = new Worker(ENTRY, {
       workerData: data,
       name: this.vm,
@@ -233,6 +241,8 @@ export class MachineThread {
     this.#gateway = undefined;
     for (const [id, answer] of this.#asked) answer({ type: 'answer', id, error: 'it has ended' });
     this.#asked.clear();
+    const { memory, slot } = this.#modules.link;
+    clearSlot(memory, slot);
     if (this.#ending) {
       this.#state = 'ended';
       this.#summary = 'ended';

@@ -5,6 +5,8 @@ export interface ThreadData {
   vm: string;
   /** Of the process. */
   line: CommandLine;
+  /** Of all threads of the process, and this machine's slot in it (replication/link-share.ts). */
+  link: { memory: SharedArrayBuffer; slot: number };
   /** Why the thread before this one ended by itself, and how many have; undefined for the first. */
   fault: { reason: string; restarts: number } | undefined;
 }

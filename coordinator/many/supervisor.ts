@@ -16,6 +16,7 @@ import type { CommandLine } from '../../common/options.ts';
 import { reloadText, setLogLevel } from '../../common/reload.ts';
 import { COORDINATOR } from '../config.ts';
 import { assetRoutes } from '../page/assets.ts';
+import { linkShareMemory, SLOTS } from '../replication/link-share.ts';
 import { commonConfig, listedMachines } from './common-config.ts';
 import { forward } from './forward.ts';
 import { changeOf } from './machine-list.ts';
@@ -23,7 +24,8 @@ import { MachineThread, THREAD_STATES } from './machine-thread.ts';
 import { type MetricDocument, mergedText } from './merged-metrics.ts';
 import { type MachineOverview, overviewHtml } from './overview.ts';
 
-export const MACHINES_MAX = 64;
+/** As many as can share a link. */
+export const MACHINES_MAX = SLOTS;
 /** Between two looks at whether every machine's work goes on. */
 const LOOK_MS = 1_000;
 /** Nothing from elsewhere, no script, and nobody may frame it. */
@@ -60,6 +62,8 @@ export class Supervisor {
   readonly #machines = new Map<string, MachineThread>();
   /** Those that are being ended. */
   readonly #leaving = new Map<string, Promise<void>>();
+  readonly #link = linkShareMemory();
+  readonly #freeSlots = Array.from({ length: SLOTS }, (_, slot) => slot);
   readonly #timer: NodeJS.Timeout;
   #closed = false;
 
@@ -119,7 +123,11 @@ export class Supervisor {
   }
 
   async #begin(vm: string): Promise<void> {
-    const machine = new MachineThread(vm, this.#modules);
+    const slot = this.#freeSlots.shift();
+    if (slot === undefined)
+      return this.#modules.log.error(`${vm} is not begun: those that end still have the link`);
+    const { line, log } = this.#modules;
+    const machine = new MachineThread(vm, { line, log, link: { memory: this.#link, slot } });
     this.#machines.set(vm, machine);
     // One of the same name may still have the sockets.
     await this.#leaving.get(vm);
@@ -129,7 +137,10 @@ export class Supervisor {
   #end(vm: string): void {
     const machine = this.#machines.get(vm)!;
     this.#machines.delete(vm);
-    const gone = machine.end().finally(() => this.#leaving.delete(vm));
+    const gone = machine.end().finally(() => {
+      this.#freeSlots.push(machine.slot);
+      this.#leaving.delete(vm);
+    });
     this.#leaving.set(vm, gone);
   }
 

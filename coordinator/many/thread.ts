@@ -16,19 +16,31 @@ import {
 } from '../../common/errors.ts';
 import { HttpService } from '../../common/http/service.ts';
 import { createLogger, type Logger } from '../../common/log.ts';
+import { counterFamilies, exportFamilies } from '../../common/metric-families.ts';
 import { createThreadRegistry } from '../../common/metrics.ts';
 import { reloadService } from '../../common/reload.ts';
 import { COORDINATOR, type CoordinatorConfig } from '../config.ts';
 import type { Gateway } from '../gateway-probe.ts';
 import { Machine } from '../machine.ts';
+import { LinkShare } from '../replication/link-share.ts';
 import { settingsChanged } from './changed-settings.ts';
 import { machineConfiguration } from './common-config.ts';
 import { BEAT_MS, type FromThread, type ThreadData, type ToThread } from './messages.ts';
 import { SharedGateway } from './shared-gateway.ts';
 import { testFault } from './test-fault.ts';
 
+const LINK = counterFamilies<LinkShare['counters'], LinkShare['counters']>(
+  'curling_link_',
+  {
+    yields:
+      "Times that a full copy or a large checkpoint of this machine waited for another machine's epoch.",
+    turns: 'Times that it waited for its turn among those of other machines.',
+  },
+  counters => counters,
+);
+
 const port = parentPort!;
-const { vm, line, fault } = workerData as ThreadData;
+const { vm, line, link, fault } = workerData as ThreadData;
 const say = (message: FromThread) => port.postMessage(message);
 
 try {
@@ -61,19 +73,22 @@ async function run(): Promise<void> {
   port.on('message', (message: ToThread) => {
     if (message.type === 'end') void end(EXIT.ok);
   });
-  machine = await Machine.open({ config, log, gateway: () => askMain(config) });
+  const share = new LinkShare(link.memory, link.slot);
+  machine = await Machine.open({ config, log, gateway: () => askMain(config), share });
   await machine.start();
   clearInterval(timer);
-  serve(machine, log, configuration);
+  serve(machine, log, configuration, share);
 }
 
 function serve(
   machine: Machine,
   log: Logger,
   configuration: NonNullable<ReturnType<typeof machineConfiguration>>,
+  share: LinkShare,
 ): void {
   const { config } = configuration;
   const registry = createThreadRegistry(machine.server, { vm });
+  exportFamilies(registry, LINK, () => share.counters);
   machine.export(registry);
   const httpPath = path.join(config.runDir, 'http.sock');
   // Of a thread that died; the lock of the directory is ours.

@@ -5,8 +5,11 @@ import type { TcpAddress } from '../../common/options.ts';
 import { connectWire } from '../../common/wire/client.ts';
 import type { Credentials } from '../../common/wire/credentials.ts';
 import { checkPeer, type Peer, UNPROVEN } from '../../common/wire/peer.ts';
+import type { LinkShare } from './link-share.ts';
 import { type SenderHandlers, type SenderOptions, SenderSession } from './sender.ts';
+import { SharedLink } from './shared-link.ts';
 import { BEAT_MS, drive, SocketLink } from './transport.ts';
+import { unackedBytes } from './unacked.ts';
 
 export interface DialOptions extends SenderOptions {
   address: TcpAddress;
@@ -17,6 +20,8 @@ export interface DialOptions extends SenderOptions {
   /** Default 50. */
   beatMs?: number;
   clock?: Clock;
+  /** With whom this connection shares its way; undefined: with nobody. */
+  share?: LinkShare | undefined;
 }
 
 /**
@@ -42,14 +47,18 @@ export function dialBackup(options: DialOptions, handlers: SenderHandlers): Send
       timer = setTimeout(late, timeoutMs);
       const ready = () => session.state === 'ready';
       const beatMs = options.beatMs ?? BEAT_MS;
-      drive(socket, link, session.channel, { clock, beatMs, bulk: false, ready });
+      drive(socket, direct, session.channel, { clock, beatMs, bulk: false, ready });
       session.start();
     },
     failed: (error: CurlingError) => session.channel.destroy(error),
   };
   const socket = connectWire(address, credentials, answers, called);
   socket.on('close', () => clearTimeout(timer));
-  const link = new SocketLink(socket);
+  const direct = new SocketLink(socket);
+  const { share } = options;
+  const link = share
+    ? new SharedLink({ link: direct, share, clock, unacked: () => unackedBytes(socket) })
+    : direct;
   const session = new SenderSession(options, link, {
     ...handlers,
     welcome: welcome => {

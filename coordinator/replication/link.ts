@@ -3,7 +3,15 @@
  * tests.
  */
 
+/**
+ * What a primary sends: `none` before it is admitted, `idle` between checkpoints, `full` a full copy, `epoch` the checkpoint
+ * of an epoch.
+ */
+export type Traffic = 'none' | 'idle' | 'full' | 'epoch';
+
 export interface Link {
+  /** What follows, for who shares the way to the backup with others; said anew for each checkpoint. */
+  traffic?(kind: Traffic): void;
   /**
    * Sends these buffers in order. They must not change until `sent` is called, which happens
    * exactly once, after they have left or when the link is gone.

@@ -81,6 +81,8 @@ interface OpenCheckpoint {
   epoch: number;
   full: boolean;
   summary: CheckpointSummary;
+  /** Whether the link was told that it is on its way. */
+  told: boolean;
 }
 
 export class SenderSession {
@@ -90,6 +92,7 @@ export class SenderSession {
   readonly #options: Required<SenderOptions>;
   readonly #handlers: SenderHandlers;
   readonly #vmId: string;
+  readonly #link: Link;
   #state: 'greeting' | 'ready' | 'closed' = 'greeting';
   #receiver = NO_INCARNATION;
   /**
@@ -112,6 +115,7 @@ export class SenderSession {
     this.#options = { ...defaults, ...options };
     this.#handlers = handlers;
     this.#vmId = vmIdOf(options.vm);
+    this.#link = link;
     this.channel = new Channel(link, this.#vmId, {
       address: () => this.#address(),
       frame: frame => this.#received(frame),
@@ -272,13 +276,19 @@ export class SenderSession {
 
   #begin(type: MessageType, epoch: number, payload: readonly Buffer[]): void {
     const full = type === MESSAGE.fullBegin;
-    this.#open = { epoch, full, summary: new CheckpointSummary() };
+    if (full) this.#link.traffic?.('full');
+    this.#open = { epoch, full, summary: new CheckpointSummary(), told: false };
     this.#send(type, payload, 0);
   }
 
   #send(type: MessageType, payload: readonly Buffer[], pages: number, sent?: () => void): void {
     const open = this.#open;
     assert(open, 'pages and device state belong to an open checkpoint');
+    // Not before: until its first pages come the guest is being stopped, and others need not wait for that.
+    if (!open.full && !open.told && type !== MESSAGE.checkpointBegin) {
+      open.told = true;
+      this.#link.traffic?.('epoch');
+    }
     if (this.#exceeds(open, payload)) return sent ? queueMicrotask(sent) : undefined;
     const frame = this.channel.send(type, this.#pairAddress(open.epoch), payload, sent);
     open.summary.add(frame.digest, frame.payloadBytes, pages);
@@ -337,6 +347,7 @@ export class SenderSession {
     }
     this.#acked = frame.epoch;
     this.#check();
+    if (this.#inFlight.length === 0 && !this.#open) this.#link.traffic?.('idle');
     this.#handlers.ack(frame.epoch);
     if (this.#windowWanted && this.window) {
       this.#windowWanted = false;

@@ -34,6 +34,7 @@ test('an action that hangs is seen by its time, until it is over', async t => {
     sabotage: undefined,
     stopAt: () => {},
     gateway: undefined,
+    share: undefined,
   });
   t.teardown(() => coordinator.close());
   await until('nothing is being done', () => coordinator.busyMs === 0);

@@ -123,6 +123,7 @@ test('each machine has its socket, and one address has the pages and the metrics
   t.is(metrics.match(/^# HELP curling_control_commands_total /gm)?.length, 1);
   for (const vm of ['blue', 'red']) {
     t.regex(metrics, new RegExp(`^curling_control_commands_total\\{vm="${vm}"\\} \\d`, 'm'));
+    t.regex(metrics, new RegExp(`^curling_link_yields_total\\{vm="${vm}"\\} 0`, 'm'));
     t.regex(metrics, new RegExp(`^curling_machine_restarts_total\\{vm="${vm}"\\} 0`, 'm'));
   }
   t.regex(metrics, /^curling_process_resident_memory_bytes \d/m);
@@ -197,8 +198,12 @@ test('SIGHUP begins what is new, ends what is gone, and says what cannot be take
   fs.writeFileSync(host.file('wrong'), 'lisen = "127.0.0.1:1"\n');
   host.start();
   await host.untilServed('blue', 'red');
-  const wrong = (await host.overview()).find(({ vm }) => vm === 'wrong');
-  t.like(wrong, { thread: 'wrong', status: null });
+  let wrong: MachineOverview | undefined;
+  await until('wrong is found wrong', async () => {
+    wrong = (await host.overview()).find(({ vm }) => vm === 'wrong');
+    return wrong?.thread === 'wrong';
+  });
+  t.is(wrong!.status, null);
   t.regex(wrong!.summary, /wrong\.toml:1: unknown key lisen/);
 
   const red = await host.client('red');
