@@ -59,6 +59,7 @@ export const ERROR_CODES = {
   CURLING_QEMU_COLO: EXIT.environment,
   CURLING_QEMU_UNHELD: EXIT.environment,
   CURLING_QEMU_MEMORY: EXIT.environment,
+  CURLING_COPY: EXIT.runtime,
   CURLING_QEMU_MISMATCH: EXIT.environment,
   CURLING_QEMU_START: EXIT.environment,
   CURLING_QEMU_RESUME: EXIT.runtime,

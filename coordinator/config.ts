@@ -59,6 +59,8 @@ export interface CoordinatorConfig {
   inFlight: { checkpointsMax: number; bytesMax: number };
   /** The most staging memory, on either side; undefined: by the guest's memory (checkpoint/staging-bound.ts). */
   stagingBytesMax: number | undefined;
+  /** For the full copy: how long the guest may stand still at its end, and by how many percent it may be slowed. */
+  copy: { downtimeLimitMs: number; throttleMax: number };
   /** Whether checkpoints are packed before they are sent. */
   pack: PackOption;
   /** Whether a full copy is loaded into a spare QEMU before it is acknowledged. */
@@ -173,6 +175,18 @@ export const COORDINATOR: CommandSpec = {
       default: 'auto',
       help: 'send changed parts, compressed: auto (when the link is slow), never, always',
     },
+    'copy-pause': {
+      type: 'string',
+      value: 'MS',
+      default: '300',
+      help: 'longest stop of the guest at the end of a full copy',
+    },
+    'copy-throttle': {
+      type: 'string',
+      value: 'PERCENT',
+      default: '0',
+      help: 'slow a guest by so much at most that writes faster than it is copied',
+    },
     'no-trial-load': { type: 'boolean', help: 'acknowledge full copies without loading them once' },
     'allow-unheld': {
       type: 'string',
@@ -278,6 +292,10 @@ export function coordinatorConfig(line: CommandLine): CoordinatorConfig {
       bytesMax: wholeNumber('in-flight-mib', value['in-flight-mib'], 1, 65_536) * 2 ** 20,
     },
     stagingBytesMax: stagingBytes(text(value['staging-mib'])),
+    copy: {
+      downtimeLimitMs: wholeNumber('copy-pause', value['copy-pause'], 10, 60_000),
+      throttleMax: wholeNumber('copy-throttle', value['copy-throttle'], 0, 99),
+    },
     pack: packOption(text(value.pack)),
     trialLoad: value['no-trial-load'] !== true,
     allowUnheld: (value['allow-unheld'] as string[] | undefined) ?? [],

@@ -18,6 +18,7 @@ import type { StagingAdvice } from './checkpoint/staging-advice.ts';
 import { stagingBound } from './checkpoint/staging-bound.ts';
 import { type CheckpointDone, hintTimeout } from './checkpoint-hints.ts';
 import type { CoordinatorConfig } from './config.ts';
+import { CopyWatch } from './copy-watch.ts';
 import type { OutputGate } from './output-gate.ts';
 import { AutoChoice, FixedChoice } from './packing/choice.ts';
 import { PACKING_FORM } from './packing/format.ts';
@@ -26,6 +27,7 @@ import { Protection } from './protection.ts';
 import type { ProxyClient } from './proxy-client.ts';
 import { checkHoldable, type HoldableOptions } from './qemu/checks.ts';
 import { endColo } from './qemu/colo-migration.ts';
+import type { CopyProgress } from './qemu/copy-progress.ts';
 import { describeGuest, type GuestDescription } from './qemu/guest-description.ts';
 import { vcpuThreads } from './qemu/guest-load.ts';
 import { type MainMemory, queryMainMemory } from './qemu/main-memory.ts';
@@ -40,6 +42,8 @@ import { Watch } from './watch.ts';
 
 /** Between two attempts to find a backup. */
 const SEEK_MS = 500;
+/** After a copy that came to no end: the guest is what it is, and another copy costs both hosts as much. */
+const HOPELESS_REST_MS = 60_000;
 /** How long QEMU's monitor may take to close after its migration socket, when QEMU has died. */
 const QEMU_END_MS = 100;
 /** A silent QEMU may be busy: it is given more time than a silent host. */
@@ -80,6 +84,9 @@ export class Primary {
   #qmp: QmpClient | undefined;
   #wanted = true;
   #seekTimer: NodeJS.Timeout | undefined;
+  /** No backup is looked for before this. */
+  #restUntilMs = 0;
+  #copyWatch: CopyWatch | undefined;
   #seeking = false;
   #nextPeer = 0;
   #link: SenderSession | undefined;
@@ -168,6 +175,7 @@ export class Primary {
   /** Protection is wanted, or not, by the operator. */
   want(wanted: boolean): void {
     this.#wanted = wanted;
+    this.#restUntilMs = 0;
     if (wanted) return this.seek();
     clearTimeout(this.#seekTimer);
     if (this.#protection?.phase === 'copying') void this.#abandon('the operator asked for it');
@@ -175,8 +183,7 @@ export class Primary {
 
   /** Looks for a backup from now on, until one is found or the state does not want one. */
   seek(): void {
-    clearTimeout(this.#seekTimer);
-    this.#seekTimer = setTimeout(() => void this.#seekOnce(), SEEK_MS / 10);
+    this.#seekIn(SEEK_MS / 10);
   }
 
   /** Output is held: lets the guest run on behind its full copy. False when that protection was given up meanwhile. */
@@ -281,9 +288,14 @@ export class Primary {
     return { allowUnheld: config.allowUnheld, heldTaps: taps.map(each => each.tap) };
   }
 
-  #later(): void {
+  #seekIn(delayMs: number): void {
     clearTimeout(this.#seekTimer);
-    this.#seekTimer = setTimeout(() => void this.#seekOnce(), SEEK_MS);
+    const restMs = this.#restUntilMs - this.#modules.clock.now();
+    this.#seekTimer = setTimeout(() => void this.#seekOnce(), Math.max(delayMs, restMs));
+  }
+
+  #later(): void {
+    this.#seekIn(SEEK_MS);
   }
 
   #dial(address: TcpAddress, guest: GuestDescription, memory: MainMemory): void {
@@ -372,6 +384,7 @@ export class Primary {
       {
         migrateSocket: `${config.runDir}/migrate.sock`,
         mainBlock,
+        copy: config.copy,
         stagingBytesMax: stagingBound(config.stagingBytesMax, this.#ramBytes),
         stallMs: Math.max(STALL_MS_MIN, STALL_DETECTIONS * config.detection.silenceMs),
         generation: generation + 1,
@@ -414,12 +427,38 @@ export class Primary {
       },
     );
     this.#protection = protection;
+    this.#watchCopy(protection, this.#qmp!);
     try {
       await protection.start();
     } catch (error) {
       this.#modules.explain(messageOf(error));
       if (this.#protection === protection) this.#peerLost(messageOf(error));
     }
+  }
+
+  /** Of the full copy that is under way; undefined without one. */
+  get copyProgress(): CopyProgress | undefined {
+    return this.#copyWatch?.progress;
+  }
+
+  #watchCopy(protection: Protection, qmp: QmpClient): void {
+    const { config, telemetry, explain } = this.#modules;
+    this.#copyWatch?.end();
+    this.#copyWatch = new CopyWatch({
+      qmp,
+      throttleMax: config.copy.throttleMax,
+      goesOn: () => this.#protection === protection && protection.phase === 'copying',
+      told: (text, losing) => {
+        explain(text);
+        if (losing) this.#failures.say('warn', {}, text);
+      },
+      hopeless: ({ code, message }) => {
+        this.#failures.say('error', { code }, message);
+        telemetry.counters.copiesGivenUp++;
+        this.#restUntilMs = this.#modules.clock.now() + HOPELESS_REST_MS;
+        void this.#abandon(message);
+      },
+    });
   }
 
   /** A checkpoint may have all of the guest's memory: a backup that takes less is told of beforehand. */

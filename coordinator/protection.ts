@@ -78,6 +78,8 @@ export interface ProtectionOptions {
   migrateSocket: string;
   /** Name of the RAM block that is the guest's main memory. */
   mainBlock: string;
+  /** For the full copy: as ColoSessionOptions. */
+  copy?: { downtimeLimitMs: number; throttleMax: number };
   /** Bound of the staging memory. */
   stagingBytesMax: number;
   /** As ColoSessionOptions. */
@@ -166,6 +168,7 @@ export class Protection {
       qmp: modules.qmp,
       socketPath: options.migrateSocket,
       mainBlockName: options.mainBlock,
+      ...options.copy,
       staging: this.#staging,
       ...(options.stallMs === undefined ? {} : { stallMs: options.stallMs }),
       handlers: {

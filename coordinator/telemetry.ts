@@ -60,7 +60,7 @@ export class Telemetry {
   readonly epoch = new Distribution();
   /** They only grow. Full copies are not among them. */
   readonly counters = {
-    ...{ epochsCommitted: 0, checkpointBytes: 0, dirtyPages: 0 },
+    ...{ epochsCommitted: 0, checkpointBytes: 0, dirtyPages: 0, copiesGivenUp: 0 },
     /** Bytes of committed ones as they were sent, packed or not, and milliseconds that packing took. */
     ...{ sentBytes: 0, packMs: 0 },
   };

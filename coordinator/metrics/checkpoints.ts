@@ -99,6 +99,36 @@ const SIZES: Family<CoordinatorSource>[] = [
   },
 ];
 
+const COPY: Family<CoordinatorSource>[] = [
+  {
+    name: 'curling_copy_pass',
+    type: 'gauge',
+    help: 'Which pass over the memory of the guest the full copy is in; absent when none is under way.',
+    read: ({ coordinator }) => coordinator.primary.copyProgress?.pass,
+  },
+  {
+    name: 'curling_copy_left_bytes',
+    type: 'gauge',
+    help: 'What is left to be sent in this pass; absent when no full copy is under way.',
+    read: ({ coordinator }) => coordinator.primary.copyProgress?.leftBytes,
+  },
+  {
+    name: 'curling_copy_throttle_ratio',
+    type: 'gauge',
+    help: 'By how much the guest is slowed for the full copy, 0 to 0.99; absent when none is under way.',
+    read: ({ coordinator }) => {
+      const progress = coordinator.primary.copyProgress;
+      return progress && progress.throttlePercent / 100;
+    },
+  },
+  {
+    name: 'curling_copies_given_up_total',
+    type: 'counter',
+    help: 'Full copies that were given up because the guest wrote as fast as its memory was sent.',
+    read: ({ coordinator }) => coordinator.telemetry.counters.copiesGivenUp,
+  },
+];
+
 const WAITS: Family<CoordinatorSource>[] = [
   {
     name: 'curling_checkpoint_starts_total',
@@ -197,4 +227,4 @@ const WAITS: Family<CoordinatorSource>[] = [
   },
 ];
 
-export const CHECKPOINTS = [...DURATIONS, ...SIZES, ...WAITS];
+export const CHECKPOINTS = [...DURATIONS, ...SIZES, ...COPY, ...WAITS];

@@ -1,6 +1,7 @@
 /** The QMP side of COLO on the primary: how it is switched on, begun, and ended. */
-import { CurlingError } from '../../common/errors.ts';
+import { asCurlingError, CurlingError } from '../../common/errors.ts';
 import type { QmpClient } from '../../common/qmp/client.ts';
+import type { JsonObject } from '../../common/qmp/messages.ts';
 import { queryCapabilities, queryObject, queryRunning, untilHolds } from './qmp-queries.ts';
 import { IGNORE_SHARED } from './stream-format.ts';
 
@@ -29,7 +30,14 @@ export interface ColoParameters {
   maxBandwidth: number;
   /** Milliseconds for which the first pass may stop the guest at its end: QEMU goes on copying until it fits. */
   downtimeLimitMs: number;
+  /** By how many percent the first pass may slow the guest's processors when it does not catch up; 0: not at all. */
+  throttleMax: number;
 }
+
+/** QEMU slows a guest by this at first, and by so much more each time that it does not help. */
+const THROTTLE_STEP = 20;
+/** Slows a guest that writes faster than it can be copied. */
+const THROTTLE = 'auto-converge';
 
 /** Why this QEMU cannot be protected, in words for an operator. */
 export function coloBroken(what: string): CurlingError {
@@ -47,9 +55,11 @@ export async function prepareColo(qmp: QmpClient, parameters: ColoParameters): P
   const known = await queryCapabilities(qmp);
   if (!known.has('x-colo')) throw coloBroken('the migration capability x-colo is not there');
   const off = CAPABILITIES_OFF.filter(name => known.has(name));
+  const { throttleMax } = parameters;
   await qmp.execute('migrate-set-capabilities', {
     capabilities: [
       ...off.map(capability => ({ capability, state: false })),
+      ...(known.has(THROTTLE) ? [{ capability: THROTTLE, state: throttleMax > 0 }] : []),
       { capability: 'events', state: true },
       { capability: 'x-colo', state: true },
     ],
@@ -58,7 +68,32 @@ export async function prepareColo(qmp: QmpClient, parameters: ColoParameters): P
     'x-checkpoint-delay': parameters.checkpointDelayMs,
     'max-bandwidth': parameters.maxBandwidth,
     'downtime-limit': parameters.downtimeLimitMs,
+    ...(throttleMax > 0 ? throttle(throttleMax) : {}),
   });
+}
+
+function throttle(max: number): JsonObject {
+  return {
+    'cpu-throttle-initial': Math.min(THROTTLE_STEP, max),
+    'cpu-throttle-increment': THROTTLE_STEP,
+    'max-cpu-throttle': max,
+  };
+}
+
+/**
+ * The first pass is over: a checkpoint, which QEMU counts as another pass, must not slow the guest. QEMU 7.2 lets the
+ * capability be changed in COLO; where that is refused, the throttle is made as good as none.
+ * @throws CurlingError as QmpClient.execute
+ */
+export async function endThrottle(qmp: QmpClient): Promise<void> {
+  try {
+    await qmp.execute('migrate-set-capabilities', {
+      capabilities: [{ capability: THROTTLE, state: false }],
+    });
+  } catch (error) {
+    if (asCurlingError(error).code !== 'CURLING_COMMAND_FAILED') throw error;
+    await qmp.execute('migrate-set-parameters', throttle(1));
+  }
 }
 
 /** How QEMU's migration ended, and why, as far as QEMU says. */

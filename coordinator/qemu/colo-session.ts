@@ -34,6 +34,7 @@ import {
   type ColoParameters,
   coloBroken,
   endColo,
+  endThrottle,
   prepareColo,
   queryMigrationEnd,
 } from './colo-migration.ts';
@@ -83,6 +84,7 @@ const DEFAULTS: ColoParameters & { stallMs: number } = {
   checkpointDelayMs: 5,
   maxBandwidth: 10 ** 11,
   downtimeLimitMs: 300,
+  throttleMax: 0,
   stallMs: 1_000,
 };
 const OVER: ReadonlySet<unknown> = new Set(['completed', 'failed', 'cancelled']);
@@ -244,6 +246,8 @@ export class ColoSession {
     const device = this.#firstPassDevice;
     if (!this.#inColo || !device || this.#state !== 'firstPass') return;
     this.#firstPassDevice = undefined;
+    // A QEMU that cannot be told is lost, which is seen elsewhere.
+    if (this.#options.throttleMax > 0) endThrottle(this.#options.qmp).catch(() => {});
     this.#options.staging.flush();
     this.#enter('firstPass', 'copied', () => this.#options.handlers.firstPass(device));
   }

@@ -77,7 +77,12 @@ export class CurlingSender {
     this.#out.on('error', error => this.#over(error));
     this.#out.on('close', () => this.#over(new Error('the receiver closed the connection')));
     this.#out.resume();
-    await prepareColo(qmp, { checkpointDelayMs: 5, maxBandwidth: 10 ** 11, downtimeLimitMs: 300 });
+    await prepareColo(qmp, {
+      checkpointDelayMs: 5,
+      maxBandwidth: 10 ** 11,
+      downtimeLimitMs: 300,
+      throttleMax: 0,
+    });
     fs.rmSync(socketPath, { force: true });
     this.#server = net.createServer(socket => this.#accept(socket));
     await new Promise<void>(resolve => void this.#server!.listen({ path: socketPath }, resolve));

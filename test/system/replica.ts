@@ -17,6 +17,7 @@ import { PACKING_FORM } from '../../coordinator/packing/format.ts';
 import { lz4 } from '../../coordinator/packing/lz4.ts';
 import { Outlet } from '../../coordinator/packing/outlet.ts';
 import { QemuChild } from '../../coordinator/qemu/child.ts';
+import type { ColoParameters } from '../../coordinator/qemu/colo-migration.ts';
 import { ColoSession } from '../../coordinator/qemu/colo-session.ts';
 import { type MainMemory, queryMainMemory } from '../../coordinator/qemu/main-memory.ts';
 import { untilHolds } from '../../coordinator/qemu/qmp-queries.ts';
@@ -46,6 +47,8 @@ const POOL_BYTES = 4 << 20;
 export interface ReplicaOptions extends Omit<GuestOptions, 'image'> {
   /** A command that QEMU's is appended to. */
   under?: readonly string[];
+  /** Of its COLO session. */
+  colo?: Partial<ColoParameters>;
   /** How pages travel. Default as they are. */
   choice?: PackChoice;
 }
@@ -200,7 +203,7 @@ export class Replica {
   }
 
   async #argv(): Promise<string[]> {
-    const { under = [], ...guest } = this.#options;
+    const { under = [], colo: _, ...guest } = this.#options;
     const image = await buildImage({ flavour: guest.card === 'e1000' ? 'generic' : 'cloud' });
     const argv = guestArguments(this.#host, { image, ...guest });
     const inside = argv.map(word => word.replace(/^tap,id=(\w+),.*/, 'user,id=$1,restrict=on'));
@@ -263,6 +266,7 @@ export class Replica {
       socketPath: `${this.#folder}/migrate.sock`,
       staging: this.staging,
       mainBlockName: this.#main.block,
+      ...this.#options.colo,
       handlers: {
         layout: layout => this.outlet.beginFull(GENERATION, this.#epoch, layout),
         firstPass: device => {
