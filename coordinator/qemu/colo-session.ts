@@ -28,6 +28,7 @@ import path from 'node:path';
 import { asCurlingError, CurlingError } from '../../common/errors.ts';
 import type { QmpClient } from '../../common/qmp/client.ts';
 import type { QmpEvent } from '../../common/qmp/messages.ts';
+import { type Reading, readInto } from '../../common/wire/read-into.ts';
 import type { GuestLayout } from '../checkpoint/layout.ts';
 import type { Staging } from '../checkpoint/staging.ts';
 import {
@@ -87,6 +88,8 @@ const DEFAULTS: ColoParameters & { stallMs: number } = {
   throttleMax: 0,
   stallMs: 1_000,
 };
+/** What one read has is staged even when there is no room: 16 pages, or 7,000 of one byte throughout. */
+const READ_BYTES = 64 << 10;
 const OVER: ReadonlySet<unknown> = new Set(['completed', 'failed', 'cancelled']);
 const NO_ANSWER = { status: '', reason: '' };
 const QEMU_OWES: ReadonlySet<ColoState> = new Set(['firstPass', 'running', 'replied', 'stopped']);
@@ -101,6 +104,9 @@ export class ColoSession {
   readonly #server: net.Server;
   #state: ColoState = 'idle';
   #socket: net.Socket | undefined;
+  /** How the socket is read, and whether that waits for the staging. */
+  #reading: Pick<Reading, 'pause' | 'resume'> | undefined;
+  #paused = false;
   /** QEMU has said that it is in COLO; before that the first pass cannot be believed to be over. */
   #inColo = false;
   #firstPassDevice: Buffer | undefined;
@@ -211,12 +217,22 @@ export class ColoSession {
       return;
     }
     this.#socket = socket;
+    this.#read(socket);
     let why = 'it closed the migration socket';
-    socket.on('data', chunk => this.#receive(chunk));
     socket.on('error', error => {
       why = `its migration socket: ${error.message}`;
     });
     socket.on('close', () => void this.#migrationOver(why));
+  }
+
+  /** Into the same memory again and again, if this Node can: each byte is copied once, to where it is staged. */
+  #read(socket: net.Socket): void {
+    const buffer = Buffer.allocUnsafeSlow(READ_BYTES);
+    const filled = (bytes: number) => this.#receive(buffer.subarray(0, bytes));
+    this.#reading = readInto(socket, { space: () => buffer, filled });
+    if (this.#reading) return;
+    this.#reading = socket;
+    socket.on('data', chunk => this.#receive(chunk));
   }
 
   #receive(chunk: Buffer): void {
@@ -232,8 +248,12 @@ export class ColoSession {
     const { staging } = this.#options;
     const pagesFollow = this.#state === 'firstPass' || this.#state === 'stopped';
     if (!pagesFollow || !staging.starved) return;
-    this.#socket!.pause();
-    staging.whenFree(() => this.#socket?.resume());
+    this.#reading!.pause();
+    this.#paused = true;
+    staging.whenFree(() => {
+      this.#paused = false;
+      this.#reading!.resume();
+    });
   }
 
   #firstPassRead(device: Buffer): void {
@@ -298,7 +318,7 @@ export class ColoSession {
   }
 
   get #owes(): boolean {
-    return QEMU_OWES.has(this.#state) && !this.#socket?.isPaused();
+    return QEMU_OWES.has(this.#state) && !this.#paused;
   }
 
   /** A step that QEMU takes; out of turn it is QEMU's error. */
