@@ -37,6 +37,8 @@ import { NO_WORK, type Telemetry, type WorkCounters } from './telemetry.ts';
 
 /** 256 KiB: the backup reads the first pages of a usual checkpoint while the last ones are still being staged. */
 const CHUNK_PAGES = 64;
+/** Of these and those of one byte throughout: a guest that has just booted has many, and each is only an entry. */
+const CHUNK_ENTRIES = 256;
 /** 4 MiB: a larger checkpoint is sent while the rest of it is still being staged. */
 const DEFERRED_CHUNKS_MAX = 16;
 /** 64 MiB: the same for one that is packed, which takes more of this process's time. */
@@ -162,6 +164,7 @@ export class Protection {
       poolBytes: options.stagingBytesMax,
       copyBytes: COPY_BYTES_MAX,
       chunkPages: CHUNK_PAGES,
+      chunkEntries: CHUNK_ENTRIES,
       onChunk: chunk => this.#onChunk(chunk),
     });
     this.#session = new ColoSession({
@@ -466,10 +469,10 @@ export class Protection {
     clearTimeout(this.#tendTimer);
     if (this.#phase !== 'active' || this.#lost) return;
     const { state } = this.#session;
-    const stopped = state !== 'running' && state !== 'requested';
-    const more = !stopped && this.#staging.tend(this.#modules.clock.now());
-    const wait = more ? GROW_MS : TEND_MS;
-    this.#tendTimer = setTimeout(() => this.#tend(), wait).unref();
+    if (state !== 'running' && state !== 'requested') return; // It comes again when the guest runs on.
+    const again = this.#staging.tend(this.#modules.clock.now());
+    if (again === 'never') return;
+    this.#tendTimer = setTimeout(() => this.#tend(), again === 'soon' ? GROW_MS : TEND_MS).unref();
   }
 
   get #stagedPages(): number {

@@ -13,8 +13,9 @@ import { PAGE_BYTES } from './layout.ts';
 import { PageChunk } from './page-chunk.ts';
 
 export interface ChunkPoolOptions {
-  /** Pages of a chunk. */
+  /** Pages of a chunk that have content, and all of them. */
   chunkPages: number;
+  chunkEntries?: number;
   /** Reserved at once, and kept. */
   chunksMin: number;
   /** At least `chunksMin`. */
@@ -63,6 +64,10 @@ export class ChunkPool {
   /** Chunks that somebody has. */
   get used(): number {
     return this.#used;
+  }
+
+  get chunksMin(): number {
+    return this.#options.chunksMin;
   }
 
   get chunksMax(): number {
@@ -128,13 +133,13 @@ export class ChunkPool {
   }
 
   #addSlab(count: number, touched = true): void {
-    const { chunkPages } = this.#options;
+    const { chunkPages, chunkEntries = chunkPages } = this.#options;
     const bytes = count * this.chunkBytes;
     const memory = touched ? Buffer.alloc(bytes, 0xff) : Buffer.allocUnsafeSlow(bytes);
     const slab: Slab = { memory, chunks: [], used: 0 };
     for (let n = 0; n < count; n++) {
       const data = memory.subarray(n * this.chunkBytes, (n + 1) * this.chunkBytes);
-      const chunk = new PageChunk(chunkPages, data);
+      const chunk = new PageChunk(chunkEntries, data);
       slab.chunks.push(chunk);
       this.#slabOf.set(chunk, slab);
       this.#free.push(chunk);

@@ -4,7 +4,8 @@
  *   entry  u16 block index, u8 kind, u8 fill byte, u32 page number          (8 bytes, big-endian, `count` of them)
  *   data   4096 bytes for each entry of kind `data`, in the entries' order
  *
- * A page is copied once into `data` and leaves from there. Invariant: dataPages ≤ count ≤ capacity.
+ * A page is copied once into `data` and leaves from there. A chunk may have room for more entries than for contents.
+ * Invariant: dataPages ≤ count ≤ capacity, dataPages ≤ dataPagesMax.
  */
 import assert from 'node:assert/strict';
 import { PAGE_BYTES } from './layout.ts';
@@ -24,22 +25,23 @@ export class PageChunk {
   readonly entries: Buffer;
   readonly data: Buffer;
   readonly capacity: number;
+  readonly dataPagesMax: number;
   count = 0;
   dataPages = 0;
 
   /**
    * @param capacity Pages, 1 or more.
-   * @param data Where their contents go, so many times PAGE_BYTES; memory of its own unless given.
+   * @param data Where contents go, PAGE_BYTES for each page that may have some; for all, in memory of its own, unless given.
    */
   constructor(capacity: number = CHUNK_PAGES, data: Buffer = Buffer.alloc(capacity * PAGE_BYTES)) {
-    assert(data.length === capacity * PAGE_BYTES, 'a chunk has room for its pages');
     this.capacity = capacity;
+    this.dataPagesMax = Math.min(capacity, Math.floor(data.length / PAGE_BYTES));
     this.entries = Buffer.alloc(capacity * ENTRY_BYTES);
     this.data = data;
   }
 
   get full(): boolean {
-    return this.count === this.capacity;
+    return this.count === this.capacity || this.dataPages === this.dataPagesMax;
   }
 
   get dataBytes(): number {
@@ -48,6 +50,7 @@ export class PageChunk {
 
   /** Adds a page and returns the offset in `data` where its 4096 bytes belong. */
   addData(block: number, page: number): number {
+    assert(this.dataPages < this.dataPagesMax, 'a full chunk takes no page');
     this.#entry(block, PAGE_KIND.data, 0, page);
     return this.dataPages++ * PAGE_BYTES;
   }

@@ -4,13 +4,16 @@
  *
  *   wanted  = 1.5 × the most that was in use within the last 5 to 10 s, between `chunksMin` and `chunksMax`
  *   growth  at once up to `wanted`
- *   shrink  half of what is above `wanted` with each step, so that a short lull costs little and a long one everything
+ *   shrink  half of what is above `wanted` with each step, so that a short lull costs little and a long one everything;
+ *           a rest of a few chunks goes at once
  */
 
 /** Above what was in use: what a guest dirties varies, and what is not reserved ahead costs its pause. */
 export const HEADROOM = 1.5;
 /** What was in use counts for one of these to two. */
 export const QUIET_MS = 5_000;
+/** Two slabs: less could not be given back by halves. */
+const REST_CHUNKS = 8;
 
 export interface PoolBounds {
   /** Kept always. */
@@ -48,7 +51,8 @@ export class PoolPlan {
   next(chunks: number, now: number): number {
     const wanted = this.wanted(now);
     if (chunks <= wanted) return wanted;
-    return wanted + Math.floor((chunks - wanted) / 2);
+    const left = Math.floor((chunks - wanted) / 2);
+    return wanted + (left < REST_CHUNKS ? 0 : left);
   }
 
   #advance(now: number): void {

@@ -20,8 +20,10 @@ export interface StagingOptions {
   poolBytes?: number;
   /** The bound until `copied` is called; the guest runs then and QEMU is what is held back. Default: as above. */
   copyBytes?: number;
-  /** Pages of one chunk. Default 256 (1 MiB); smaller ones are for tests. */
+  /** Pages of one chunk that have content. Default 256 (1 MiB). */
   chunkPages?: number;
+  /** Pages of one chunk, those of one byte throughout included. Default: as many. */
+  chunkEntries?: number;
   /** Takes a chunk that is full, or the last of its checkpoint. It belongs to the callee until `recycle`. */
   onChunk(chunk: PageChunk): void;
 }
@@ -67,7 +69,8 @@ export class Staging implements PageSink {
       Math.max(CHUNKS_MIN, Math.floor(bytes / (chunkPages * PAGE_BYTES)));
     const chunksMax = chunksOf(options.poolBytes ?? POOL_BYTES);
     const chunksMin = Math.min(chunksMax, chunksOf(KEPT_BYTES));
-    this.#pool = new ChunkPool({ chunkPages, chunksMin, chunksMax });
+    const { chunkEntries = chunkPages } = options;
+    this.#pool = new ChunkPool({ chunkPages, chunkEntries, chunksMin, chunksMax });
     this.#plan = new PoolPlan({ chunksMin, chunksMax });
     this.#copying = options.copyBytes !== undefined;
     this.#chunksMax = Math.min(chunksMax, chunksOf(options.copyBytes ?? Number.MAX_SAFE_INTEGER));
@@ -144,6 +147,8 @@ export class Staging implements PageSink {
   copied(): void {
     this.#copying = false;
     this.#chunksMax = this.#pool.chunksMax;
+    // A copy has nothing to say of the size of checkpoints.
+    this.#peak = 0;
     this.#wake();
   }
 
@@ -172,16 +177,16 @@ export class Staging implements PageSink {
 
   /**
    * Grows the pool by one slab, or gives back what was not needed for a while. Takes about a millisecond: to be called
-   * when no guest waits, about once a second and after each checkpoint.
-   * @returns whether there is more to grow: call again soon
+   * when no guest waits, after each checkpoint and when it says so.
+   * @returns when to call it again: at once for more growth, in a second for what may be given back, or not at all
    */
-  tend(now: number): boolean {
+  tend(now: number): 'soon' | 'later' | 'never' {
     this.#plan.used(this.#peak, now);
     this.#peak = this.#pool.used;
     const next = this.#plan.next(this.#pool.chunks, now);
-    if (next > this.#pool.chunks) return this.#pool.grow() && next > this.#pool.chunks;
+    if (next > this.#pool.chunks && this.#pool.grow() && next > this.#pool.chunks) return 'soon';
     if (next < this.#pool.chunks) this.#pool.shrink(next);
-    return false;
+    return this.#pool.chunks > this.#pool.chunksMin ? 'later' : 'never';
   }
 
   #wake(): void {

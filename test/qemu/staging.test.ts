@@ -139,3 +139,73 @@ test('what the link does not take of a full copy is bounded by itself, and makes
   for (const chunk of lent) staging.recycle(chunk);
   t.is(calls, 2);
 });
+
+test('the pool grows ahead of need and is given back after a quiet time', t => {
+  const lent: PageChunk[] = [];
+  const staging = new Staging({
+    poolBytes: 64 << 20,
+    chunkPages: 64,
+    onChunk: chunk => lent.push(chunk),
+  });
+  const kept = staging.reservedBytes;
+  t.is(kept, 4 << 20);
+  t.is(staging.tend(0), 'never');
+  for (let page = 0; page < 16 * 256; page++) staging.fillPage(0, page, 0);
+  for (const chunk of lent.splice(0)) staging.recycle(chunk);
+  t.is(staging.reservedBytes, 16 << 20);
+  let steps = 1;
+  while (staging.tend(1) === 'soon') steps++;
+  t.is(steps, 8, 'one MiB each');
+  t.is(staging.reservedBytes, 24 << 20);
+  let now = 1;
+  for (; staging.tend(now) === 'later'; now += 1000) t.true(now < 30_000);
+  t.is(staging.reservedBytes, kept);
+  t.true(now > 5_000);
+  t.like(staging.poolCounters, {
+    grownBytes: 20 << 20,
+    shrunkBytes: 20 << 20,
+    lateBytes: 12 << 20,
+  });
+});
+
+test('a chunk has room for more pages of one byte than for contents', t => {
+  const lent: PageChunk[] = [];
+  const staging = new Staging({
+    chunkPages: 2,
+    chunkEntries: 5,
+    onChunk: chunk => lent.push(chunk),
+  });
+  const data = (page: number) => {
+    staging.dataPage(0, page);
+    staging.pageDone();
+  };
+  for (let page = 0; page < 5; page++) staging.fillPage(0, page, 0);
+  data(5);
+  staging.fillPage(0, 6, 0);
+  data(7);
+  data(8);
+  staging.flush();
+  t.deepEqual(
+    lent.map(({ count, dataPages }) => [count, dataPages]),
+    [
+      [5, 0],
+      [3, 2],
+      [1, 1],
+    ],
+  );
+});
+
+test('what was in use for the copy does not count for the checkpoints', t => {
+  const lent: PageChunk[] = [];
+  const staging = new Staging({
+    poolBytes: 64 << 20,
+    copyBytes: 32 << 20,
+    chunkPages: 64,
+    onChunk: chunk => lent.push(chunk),
+  });
+  for (let page = 0; page < 32 * 256; page++) staging.fillPage(0, page, 0);
+  staging.copied();
+  for (const chunk of lent) staging.recycle(chunk);
+  t.is(staging.tend(0), 'later');
+  t.true(staging.reservedBytes < 32 << 20);
+});

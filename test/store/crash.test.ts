@@ -1,13 +1,10 @@
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
-import fs from 'node:fs';
-import path from 'node:path';
-import test, { type ExecutionContext } from 'ava';
+import test from 'ava';
 import { Store } from '../../coordinator/checkpoint/store.ts';
 import { nodeIo, type StoreIo } from '../../coordinator/checkpoint/store-io.ts';
-import { HEADER_BYTES } from '../../coordinator/replication/types.ts';
 import { difference, directoryOf, feed, optionsOf, stateOf } from './feed.ts';
-import { type GuestState, LAYOUT, ModelGuest } from './model.ts';
+import { type GuestState, ModelGuest } from './model.ts';
 
 class Died extends Error {}
 
@@ -145,64 +142,4 @@ test('a backup that is killed with -9 comes back with exactly a committed checkp
     t.is(difference(state, guest.state), undefined);
     await result.store.discard();
   }
-});
-
-/** The guest at an epoch, as `doomed` has it. */
-function guestAt(seed: number, last: number): GuestState {
-  const guest = new ModelGuest(seed);
-  for (let epoch = 1; epoch <= last; epoch++) guest.checkpoint(epoch, epoch === 1);
-  return guest.copy();
-}
-
-/** What the shadow's file holds of the main block. */
-function shadowOf(directory: string): Buffer {
-  const name = fs.readdirSync(directory).find(each => each.startsWith('main-'));
-  return fs.readFileSync(path.join(directory, name!));
-}
-
-const SEED = 77;
-const EPOCH = 6;
-
-/** A store whose process has killed itself at this place of checkpoint EPOCH. */
-async function doomedAt(t: ExecutionContext, place: string): Promise<string> {
-  const directory = directoryOf(t);
-  const args = [directory, String(SEED), String(EPOCH), place];
-  const child = fork(new URL('./doomed.js', import.meta.url), args);
-  const [, signal] = await once(child, 'exit');
-  t.is(signal, 'SIGKILL');
-  return directory;
-}
-
-for (const [place, left] of [
-  ['journal', EPOCH - 1],
-  ['commit', EPOCH],
-  ['apply', EPOCH],
-] as const) {
-  test(`a process that dies in the middle of its ${place} leaves checkpoint ${left}, whole`, async t => {
-    const directory = await doomedAt(t, place);
-    if (place === 'apply') {
-      // Else it would not have died in the middle.
-      const shadow = shadowOf(directory);
-      for (const epoch of [EPOCH - 1, EPOCH])
-        t.false(shadow.equals(guestAt(SEED, epoch).blocks[LAYOUT.mainBlock]!), `not ${epoch}`);
-    }
-    const result = Store.recover(optionsOf(directory));
-    if ('nothing' in result) return t.fail(result.nothing);
-    const state = stateOf(result.store);
-    t.is(state.epoch, left);
-    t.is(difference(state, guestAt(SEED, left)), undefined);
-    await result.store.discard();
-  });
-}
-
-test('a shadow in the middle of an apply is refused when what would end it is damaged', async t => {
-  const directory = await doomedAt(t, 'apply');
-  const slot = path.join(directory, `slot-${EPOCH % 2}`);
-  const bytes = fs.readFileSync(slot);
-  bytes[2 * HEADER_BYTES + 100]! ^= 1;
-  fs.writeFileSync(slot, bytes);
-  const result = Store.recover(optionsOf(directory));
-  t.true('nothing' in result);
-  if ('nothing' in result)
-    t.regex(result.nothing, /checkpoint 6 is lost, the newest intact one is 5/);
 });
