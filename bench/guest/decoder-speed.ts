@@ -25,7 +25,13 @@ const WARM_UP_MS = 300;
 type Take = (checkpoint: Buffer) => void;
 
 /** Decodes into staging, which takes its chunks back at once. Counts what it was sent. */
-export function decoding(): { take: Take; staging: Staging; checkpoints(): number } {
+export function decoding(): {
+  take: Take;
+  /** Takes bytes of checkpoints as they come. */
+  push: (bytes: Buffer) => void;
+  staging: Staging;
+  checkpoints(): number;
+} {
   let checkpoints = 0;
   const staging: Staging = new Staging({
     poolBytes: 0,
@@ -43,8 +49,9 @@ export function decoding(): { take: Take; staging: Staging; checkpoints(): numbe
     },
   });
   decoder.push(streamHead(PAGES));
-  const take = (checkpoint: Buffer) => inPieces(checkpoint, piece => decoder.push(piece));
-  return { take, staging, checkpoints: () => checkpoints };
+  const push = (bytes: Buffer) => decoder.push(bytes);
+  const take = (checkpoint: Buffer) => inPieces(checkpoint, push);
+  return { take, push, staging, checkpoints: () => checkpoints };
 }
 
 function copying(): Take {

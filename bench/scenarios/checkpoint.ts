@@ -1,7 +1,6 @@
 /** What a checkpoint costs the guest, and what it could cost at best. */
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { run } from '../../common/run.ts';
 import { PAGE_BYTES } from '../../coordinator/checkpoint/layout.ts';
 import { inRepository } from '../../lab/paths.ts';
 import { GuestRig, PRIMARY } from '../guest/guest-rig.ts';
@@ -9,6 +8,8 @@ import { Keeper, made } from '../guest/keeper.ts';
 import type { NullFigures } from '../guest/null-stager.ts';
 import { named, spread, trusted } from '../guest/spread.ts';
 import type { Experiment, RunContext, Scenario, Values, Variant } from '../scenario.ts';
+import { memoryExperiment } from './checkpoint/memory.ts';
+import { DECODER, STAGE } from './checkpoint/reading.ts';
 
 /** From start to start. */
 const INTERVAL_MS = 40;
@@ -138,35 +139,11 @@ function pauseExperiment(): Experiment {
   };
 }
 
-const DECODER: Experiment = {
-  id: 'checkpoint/decoder',
-  title: 'The decoder alone',
-  about:
-    'A checkpoint of 2,048 pages in memory, in pieces of 64 KiB as from a socket: decoded into staging, or copied as ' +
-    'it is (memcpy), in a process of its own.',
-  metrics: [{ id: 'speed', title: 'speed', unit: 'MB/s', better: 'higher' }],
-  variants: [
-    { id: 'copy', title: 'copied' },
-    { id: 'decode', title: 'decoded' },
-  ],
-  baseline: 'copy',
-  rounds: { full: 7, quick: 2 },
-  seconds: { open: 0, run: 1.2, quickRun: 0.7 },
-  async run(variant: string, { quick, signal }: RunContext) {
-    const program = inRepository('build/bench/guest/decoder-speed.js');
-    const args = [program, '--way', variant, '--ms', quick ? '200' : '700'];
-    const answer = run(process.execPath, args, { timeoutMs: 30_000 });
-    signal.throwIfAborted();
-    const { bytes, ms } = JSON.parse(await answer) as { bytes: number; ms: number };
-    return { speed: bytes / ms / 1000 };
-  },
-};
-
 export const CHECKPOINT: Scenario = {
   name: 'checkpoint',
   title: 'A checkpoint of a running guest',
   question:
     'How long does the guest stand still for a checkpoint, and how much of that is curling? QEMU itself stops the ' +
     'guest, looks for dirty pages, and writes them and its devices to a socket; whoever reads them can only add to it.',
-  experiments: [pauseExperiment(), DECODER],
+  experiments: [pauseExperiment(), DECODER, STAGE, memoryExperiment()],
 };
