@@ -16,6 +16,7 @@ import { asCurlingError, messageOf } from '../../common/errors.ts';
 import type { Logger } from '../../common/log.ts';
 import type { CommandLine } from '../../common/options.ts';
 import { GatewayProbe } from '../gateway-probe.ts';
+import { END_MS_MAX as HOOKS_END_MS_MAX } from '../hooks/hooks.ts';
 import { clearSlot } from '../replication/link-share.ts';
 import type { CoordinatorStatus } from '../status.ts';
 import { BackOff } from './back-off.ts';
@@ -28,8 +29,8 @@ import { hasTestFaults } from './test-fault.ts';
 const SILENT_MS_MAX = 30_000;
 /** In a test of that. */
 const SILENT_TEST_MS_MAX = 3_000;
-/** For an end in good order: what protects has ended long before, a hook may take its time. */
-const END_MS_MAX = 12_000;
+/** For an end in good order: what protects has ended long before, hooks may take their time. */
+const END_MS_MAX = HOOKS_END_MS_MAX + 4_000;
 const ANSWER_MS_MAX = 2_000;
 /** JavaScript's own memory; pages and streams lie outside of it. A thread that needs more is broken, and ends alone. */
 const HEAP_MIB_MAX = 256;

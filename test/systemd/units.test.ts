@@ -10,6 +10,7 @@ import { END_MS_MAX } from '../../coordinator/hooks/hooks.ts';
 import { section, tableRows } from '../docs/markdown.ts';
 import { bounded, FOLDER, needed, SERVICES, type ServiceFile, settingsOf } from './units.ts';
 
+const COORDINATORS = ['curling-coordinator@.service', 'curling-coordinator.service'] as const;
 const files = Object.keys(SERVICES) as ServiceFile[];
 const version = spawnSync('systemd-analyze', ['--version'], { encoding: 'utf8' });
 const present = version.status === 0;
@@ -41,7 +42,7 @@ function root(): string {
 function verify(folder: string): { status: number | null; said: string } {
   const units = ['curling-proxy@tap0.service', 'curling-coordinator@web.service'];
   const args = [`--root=${folder}`, '--man=no', 'verify', ...units];
-  const all = [...args, 'curling-witness.service', 'curling.target'];
+  const all = [...args, 'curling-coordinator.service', 'curling-witness.service', 'curling.target'];
   const { status, stdout, stderr } = spawnSync('systemd-analyze', all, { encoding: 'utf8' });
   return { status, said: stdout + stderr };
 }
@@ -63,7 +64,7 @@ function atMost(file: string, tenths: number): boolean {
 }
 
 for (const file of files) {
-  const name = file.replace(/@?\.service/, '');
+  const name = file.replace('.service', '');
   const by = judged ? 'systemd 252' : 'left out: this is not systemd 252';
   scored(`${name} is no more exposed than docs/operations.md says (${by})`, t => {
     const rows = tableRows(section(operations, '## Under systemd'));
@@ -89,16 +90,20 @@ for (const file of files) {
 }
 
 test('a coordinator that lets its hooks finish is not killed meanwhile', t => {
-  const [stopS] = settingsOf('curling-coordinator@.service').get('TimeoutStopSec')!;
-  t.true(END_MS_MAX + 5_000 <= Number(stopS) * 1_000);
+  for (const file of COORDINATORS) {
+    const [stopS] = settingsOf(file).get('TimeoutStopSec')!;
+    t.true(END_MS_MAX + 5_000 <= Number(stopS) * 1_000);
+  }
 });
 
 test('a run directory stays when its unit ends, and so does a guest', t => {
   const settings = (file: ServiceFile, name: string) => settingsOf(file).get(name)?.join(' ');
-  for (const file of ['curling-proxy@.service', 'curling-coordinator@.service'] as const) {
+  for (const file of ['curling-proxy@.service', ...COORDINATORS] as const) {
     t.regex(settings(file, 'RuntimeDirectory')!, /^curling\b/);
     t.is(settings(file, 'RuntimeDirectoryPreserve'), 'yes');
   }
-  t.is(settings('curling-coordinator@.service', 'KillMode'), 'process');
-  t.is(settings('curling-coordinator@.service', 'OOMScoreAdjust'), undefined);
+  for (const file of COORDINATORS) {
+    t.is(settings(file, 'KillMode'), 'process');
+    t.is(settings(file, 'OOMScoreAdjust'), undefined);
+  }
 });

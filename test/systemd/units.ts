@@ -7,6 +7,7 @@ export const FOLDER = 'install/systemd';
 export const SERVICES = {
   'curling-proxy@.service': 'proxy',
   'curling-coordinator@.service': 'coordinator',
+  'curling-coordinator.service': 'coordinator',
   'curling-witness.service': 'witness',
 } as const;
 export type ServiceFile = keyof typeof SERVICES;
