@@ -9,6 +9,7 @@ import { CurlingError } from '../../common/errors.ts';
 import type { CoordinatorStatus } from '../../coordinator/status.ts';
 import { CONTROL_PORTS } from '../../lab/client/control.ts';
 import { Deployment } from '../../lab/deployment.ts';
+import type { GuestOptions } from '../../lab/qemu.ts';
 import { unlessAborted } from './abort.ts';
 import { type Mode, scheduleFlags } from './mode.ts';
 import { Probe } from './probe.ts';
@@ -31,6 +32,8 @@ export interface GuestRigOptions {
   signal: AbortSignal;
   /** The guest's memory. Default 128 MiB. */
   mebibytes?: number;
+  /** Its shape instead. */
+  guest?: Omit<GuestOptions, 'image'>;
 }
 
 export class GuestRig {
@@ -44,7 +47,7 @@ export class GuestRig {
 
   /** Boots the guest, unprotected, on the first of two hosts, and starts a coordinator on the second. */
   static async create(options: GuestRigOptions): Promise<GuestRig> {
-    const guest = { ramBytes: ramBytes(options.mebibytes ?? 128) };
+    const guest = options.guest ?? { ramBytes: ramBytes(options.mebibytes ?? 128) };
     options.signal.throwIfAborted();
     const deployment = await Deployment.create({ guest });
     try {

@@ -1,11 +1,9 @@
 /** What a checkpoint costs the guest, and what it could cost at best. */
-import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { PAGE_BYTES } from '../../coordinator/checkpoint/layout.ts';
-import { inRepository } from '../../lab/paths.ts';
-import { GuestRig, PRIMARY } from '../guest/guest-rig.ts';
+import { GuestRig } from '../guest/guest-rig.ts';
 import { Keeper, made } from '../guest/keeper.ts';
-import type { NullFigures } from '../guest/null-stager.ts';
+import { nullStager } from '../guest/null-run.ts';
 import { named, spread, trusted } from '../guest/spread.ts';
 import type { Experiment, RunContext, Scenario, Values, Variant } from '../scenario.ts';
 import { memoryExperiment } from './checkpoint/memory.ts';
@@ -59,21 +57,8 @@ async function curling(rig: GuestRig, ms: number, deviceBytes: number): Promise<
   };
 }
 
-/** Through the null stager, which has QEMU's monitor to itself. */
-async function nullStager(rig: GuestRig, ms: number): Promise<NullFigures> {
-  await rig.withoutCoordinator();
-  const host = rig.deployment.lab.host(PRIMARY);
-  const args = [
-    ...[inRepository('build/bench/guest/null-stager.js'), '--ms', String(ms)],
-    ...['--qmp', join(host.runDir, 'qmp.sock'), '--socket', join(host.runDir, 'null.sock')],
-    ...['--interval', String(INTERVAL_MS)],
-  ];
-  const running = host.run(process.execPath, args, { timeoutMs: ms + 60_000 });
-  return JSON.parse(await rig.during(running)) as NullFigures;
-}
-
 async function thrownAway(rig: GuestRig, ms: number): Promise<Values> {
-  const figures = await nullStager(rig, ms);
+  const figures = await nullStager(rig, ms, INTERVAL_MS);
   return {
     ...named('pause', spread(figures.pausesMs), PERCENTILES),
     pages: spread(figures.pages).p50!,
@@ -86,7 +71,7 @@ function pauseExperiment(): Experiment {
   const keeper = new Keeper(async signal =>
     made(await GuestRig.create({ signal }), async rig => {
       // Once, so that pages can be told from device state in what the coordinator counts.
-      deviceBytes = (await nullStager(rig, 1)).deviceBytes;
+      deviceBytes = (await nullStager(rig, 1, INTERVAL_MS)).deviceBytes;
       return rig;
     }),
   );

@@ -9,6 +9,7 @@ import { peers } from './peers.ts';
 import { QUIET } from './quiet.ts';
 import { release } from './release.ts';
 import { ROUND_TRIP } from './round-trip.ts';
+import { SIZES } from './sizes.ts';
 import { SLOWDOWN } from './slowdown.ts';
 import { THROUGHPUT } from './throughput.ts';
 import { WIRE } from './wire.ts';
@@ -26,4 +27,5 @@ export const SCENARIOS: readonly Scenario[] = [
   FAILOVER,
   peers,
   GROWTH,
+  SIZES,
 ];
