@@ -7,7 +7,14 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CurlingError, messageOf } from '../common/errors.ts';
 import type { JsonObject } from '../common/qmp/messages.ts';
-import { CLIENT_ADDRESS, GUEST_ADDRESS, GUEST_MAC } from './addresses.ts';
+import {
+  CLIENT_ADDRESS,
+  GUEST_ADDRESS,
+  GUEST_MAC,
+  guestMac,
+  SECOND_CLIENT_ADDRESS,
+  SECOND_GUEST_ADDRESS,
+} from './addresses.ts';
 import { SERVICE_PORTS } from './client/control.ts';
 import type { EchoSummary } from './client/echo.ts';
 import { ClientProcess } from './client-process.ts';
@@ -38,6 +45,8 @@ export interface TrafficOptions {
   casIntervalUs?: number;
   /** Pages dirtied per second over 16 MiB; 0 for none. Default 0. */
   dirtyRate?: number;
+  /** Records leave by the guest's second card, everything else by the first one. Default false: all by the first. */
+  secondCard?: boolean;
   /** Further traffic that the observer does not see, as a pcap-filter(7) expression. */
   notCaptured?: string;
 }
@@ -86,6 +95,7 @@ export class Traffic {
     const { notCaptured = '' } = options;
     const full = {
       notCaptured,
+      secondCard: false,
       recordsRate: 200,
       echoRate: 50,
       casIntervalUs: 20_000,
@@ -108,7 +118,7 @@ export class Traffic {
     );
     const { client } = lab;
     const records = await ClientProcess.start(client, 'records', [
-      ...['--listen', `${CLIENT_ADDRESS}:${RECORDS_PORT}`],
+      ...['--listen', `${recordsAddress(full.secondCard)}:${RECORDS_PORT}`],
     ]);
     const cas = await ClientProcess.start(client, 'cas-server', [
       ...['--listen', `${CLIENT_ADDRESS}:${CAS_PORT}`, '--log', casLogOf(lab)],
@@ -193,6 +203,7 @@ export class Traffic {
     return {
       guestIp: GUEST_ADDRESS,
       guestMac: GUEST_MAC,
+      otherCards: this.#options.secondCard ? [{ ip: SECOND_GUEST_ADDRESS, mac: guestMac(1) }] : [],
       hostPorts: hosts.map(host => lan.port(host.name)),
       clientPorts: [lan.port('client')],
       instants,
@@ -226,7 +237,8 @@ export class Traffic {
   async #begin(): Promise<void> {
     const { recordsRate, casIntervalUs, dirtyRate } = this.#options;
     if (recordsRate > 0) {
-      await this.tellGuest(`records start ${recordsRate} ${CLIENT_ADDRESS} ${RECORDS_PORT}`);
+      const to = recordsAddress(this.#options.secondCard);
+      await this.tellGuest(`records start ${recordsRate} ${to} ${RECORDS_PORT}`);
     }
     if (casIntervalUs > 0) {
       await this.tellGuest(`cas start ${CLIENT_ADDRESS} ${CAS_PORT} ${casIntervalUs}`);
@@ -247,6 +259,11 @@ export class Traffic {
   async #casStatus(): Promise<CasGuestStatus> {
     return (await this.tellGuest('cas status')) as unknown as CasGuestStatus;
   }
+}
+
+/** Where the client takes records. */
+function recordsAddress(secondCard: boolean): string {
+  return secondCard ? SECOND_CLIENT_ADDRESS : CLIENT_ADDRESS;
 }
 
 function casLogOf(lab: Lab): string {

@@ -36,6 +36,8 @@ export interface OracleOptions {
   guestIp: string;
   /** `aa:bb:cc:dd:ee:ff`; needed to know announcements (RARP) as the guest's. */
   guestMac: string;
+  /** Further cards of the guest. Default none. */
+  otherCards?: readonly { ip: string; mac: string }[];
   /** Ports behind which a host runs the guest: what comes in there, a host has let out. */
   hostPorts: readonly string[];
   /** Ports behind which clients are; without them acknowledgements cannot be judged. */
@@ -79,9 +81,10 @@ export interface Verdict {
 }
 
 export class Oracle {
-  readonly #options: OracleOptions;
   readonly #hostPorts: Set<string>;
   readonly #clientPorts: Set<string>;
+  readonly #ips: ReadonlySet<string>;
+  readonly #macs: ReadonlySet<string>;
   readonly #offences = new Offences();
   readonly #ledger = new RecordLedger(1 << 20, this.#offences);
   readonly #tcp = new TcpJudge(this.#offences);
@@ -90,9 +93,11 @@ export class Oracle {
   #cut = 0;
 
   constructor(options: OracleOptions) {
-    this.#options = options;
     this.#hostPorts = new Set(options.hostPorts);
     this.#clientPorts = new Set(options.clientPorts);
+    const others = options.otherCards ?? [];
+    this.#ips = new Set([options.guestIp, ...others.map(({ ip }) => ip)]);
+    this.#macs = new Set([options.guestMac, ...others.map(({ mac }) => mac)]);
     this.#gaps = new GapJudge(options.instants ?? []);
   }
 
@@ -101,7 +106,7 @@ export class Oracle {
     const ethernet = parseEthernet(frame.bytes);
     if (!ethernet) return;
     const fromHost = this.#hostPorts.has(frame.port);
-    if (fromHost && ethernet.source === this.#options.guestMac) this.#guestFrame(frame, ethernet);
+    if (fromHost && this.#macs.has(ethernet.source)) this.#guestFrame(frame, ethernet);
     else if (this.#clientPorts.has(frame.port)) this.#clientFrame(frame, ethernet);
   }
 
@@ -140,7 +145,7 @@ export class Oracle {
     const isRarp = ethernet.etherType === ETHER_TYPE.rarp;
     this.#gaps.see(isIp ? 'ip' : isRarp ? 'rarp' : 'other', port, atMs);
     const packet = isIp ? parseIpv4(ethernet.payload) : undefined;
-    if (packet?.source !== this.#options.guestIp) return;
+    if (!packet || !this.#ips.has(packet.source)) return;
     if (packet.protocol === IP_PROTOCOL.udp) {
       const datagram = parseUdp(packet.payload);
       const record = datagram && decodeRecord(datagram.payload);
@@ -154,7 +159,7 @@ export class Oracle {
   #clientFrame(frame: CapturedFrame, ethernet: EthernetFrame): void {
     if (ethernet.etherType !== ETHER_TYPE.ipv4) return;
     const packet = parseIpv4(ethernet.payload);
-    if (packet?.destination !== this.#options.guestIp || packet.protocol !== IP_PROTOCOL.tcp)
+    if (!packet || !this.#ips.has(packet.destination) || packet.protocol !== IP_PROTOCOL.tcp)
       return;
     if (frame.cut) this.#cut++;
     const segment = parseTcp(packet.payload);
