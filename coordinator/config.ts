@@ -38,6 +38,8 @@ export interface CoordinatorConfig {
   controlPath: string;
   /** The monitor of the guest's QEMU; only with role `primary`. */
   qmpPath: string | undefined;
+  /** Where a QEMU with Curling's patches sends its checkpoints; undefined: they are taken from COLO. */
+  source: TcpAddress | undefined;
   /** Where senders connect to when this host is the backup. */
   listen: TcpAddress;
   /** Where this host, as a primary, looks for a backup; tried in turn. */
@@ -80,6 +82,8 @@ export interface CoordinatorConfig {
   logLevel: string;
 }
 
+const CURLING = 'curling:';
+
 export const COORDINATOR: CommandSpec = {
   program: 'curling-coordinator',
   usage:
@@ -110,6 +114,12 @@ export const COORDINATOR: CommandSpec = {
       help: "create the machine's register: its very first protection",
     },
     qmp: { type: 'string', value: 'PATH', help: "monitor of the guest's QEMU (role primary)" },
+    source: {
+      type: 'string',
+      value: 'SOURCE',
+      default: 'colo',
+      help: 'where checkpoints come from: colo, or curling:HOST:PORT (QEMU with the patches of 2013)',
+    },
     tap: { type: 'string', value: 'TAP', multiple: true, help: "the guest's taps, as its proxy's" },
     proxy: {
       type: 'string',
@@ -270,6 +280,7 @@ export function coordinatorConfig(line: CommandLine): CoordinatorConfig {
     proxyPath: text(value.proxy) ?? proxyOf(value.tap),
     controlPath: text(value.control) ?? path.join(runDir, 'coordinator.sock'),
     qmpPath,
+    source: sourceOf(text(value.source)),
     listen,
     peers,
     credentials: wireCredentials(value, { host, addresses }),
@@ -331,6 +342,14 @@ function registerOf({ values }: CommandLine): Pick<CoordinatorConfig, 'witness' 
     throw new CurlingError('CURLING_USAGE', 'expected --witness or --etcd, got both');
   if (etcd) return { witness: undefined, etcd };
   return { witness: tcpAddress('witness', requiredText('witness', values.witness)), etcd };
+}
+
+/** Undefined for COLO. */
+function sourceOf(given: string | undefined): TcpAddress | undefined {
+  if (given === 'colo') return undefined;
+  if (given?.startsWith(CURLING)) return tcpAddress('source', given.slice(CURLING.length));
+  const text = `--source: expected colo or ${CURLING}HOST:PORT, got ${given}`;
+  throw new CurlingError('CURLING_USAGE', text);
 }
 
 function stagingBytes(given: string | undefined): number | undefined {

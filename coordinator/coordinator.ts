@@ -139,7 +139,7 @@ export class Coordinator extends EventEmitter<CoordinatorEvents> {
     listener: EventListener | undefined,
   ) {
     const { config, identity, witness, proxy } = modules;
-    if (qmp) await endColo(qmp);
+    if (qmp && config.source === undefined) await endColo(qmp);
     const { epoch } = await proxy.status();
     const me = { host: config.host, incarnation: identity.current.incarnation };
     let register = await witness.read(config.vm);

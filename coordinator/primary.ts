@@ -19,11 +19,11 @@ import { stagingBound } from './checkpoint/staging-bound.ts';
 import { type CheckpointDone, hintTimeout } from './checkpoint-hints.ts';
 import type { CoordinatorConfig } from './config.ts';
 import { CopyWatch } from './copy-watch.ts';
+import { awaited, newProtection } from './new-protection.ts';
 import type { OutputGate } from './output-gate.ts';
-import { AutoChoice, FixedChoice } from './packing/choice.ts';
 import { PACKING_FORM } from './packing/format.ts';
 import { lz4 } from './packing/lz4.ts';
-import { Protection } from './protection.ts';
+import type { ProtectionRun } from './protection-run.ts';
 import type { ProxyClient } from './proxy-client.ts';
 import { checkHoldable, type HoldableOptions } from './qemu/checks.ts';
 import { endColo } from './qemu/colo-migration.ts';
@@ -46,9 +46,6 @@ const SEEK_MS = 500;
 const HOPELESS_REST_MS = 60_000;
 /** How long QEMU's monitor may take to close after its migration socket, when QEMU has died. */
 const QEMU_END_MS = 100;
-/** A silent QEMU may be busy: it is given more time than a silent host. */
-const STALL_MS_MIN = 1_000;
-const STALL_DETECTIONS = 2;
 /** How long a guest may take to run on without checkpoints when they have failed, before the backup is asked to run it. */
 const RECOVER_MS = 750;
 /** Between two attempts to bring a guest to run whose QEMU hangs. */
@@ -92,7 +89,7 @@ export class Primary {
   #link: SenderSession | undefined;
   #peer: Owner | undefined;
   #watch: Watch | undefined;
-  #protection: Protection | undefined;
+  #protection: ProtectionRun | undefined;
   #vcpuThreads: readonly number[] = [];
   #lastTaken = -1;
   #warnings: string[] = [];
@@ -111,7 +108,7 @@ export class Primary {
     modules.proxy.on('bufferFull', epoch => this.#protection?.outputPending(epoch));
   }
 
-  get protection(): Protection | undefined {
+  get protection(): ProtectionRun | undefined {
     return this.#protection;
   }
 
@@ -242,7 +239,7 @@ export class Primary {
   }
 
   /** Ends a protection; a QEMU that does not come to it is asked a few times, for its guest may be stopped. */
-  async #end(protection: Protection | undefined): Promise<void> {
+  async #end(protection: ProtectionRun | undefined): Promise<void> {
     for (let attempt = 0; protection && attempt < END_ATTEMPTS; attempt++) {
       try {
         return await (attempt === 0 ? protection.end() : this.#qmp && endColo(this.#qmp));
@@ -285,7 +282,8 @@ export class Primary {
   async #holdable(): Promise<HoldableOptions> {
     const { config, proxy } = this.#modules;
     const { tap, taps = [{ tap }] } = await proxy.status();
-    return { allowUnheld: config.allowUnheld, heldTaps: taps.map(each => each.tap) };
+    const heldTaps = taps.map(each => each.tap);
+    return { allowUnheld: config.allowUnheld, heldTaps, colo: config.source === undefined };
   }
 
   #seekIn(delayMs: number): void {
@@ -379,24 +377,13 @@ export class Primary {
       this.#modules;
     const { generation, lastEpoch } = state();
     const epoch = Math.max(lastEpoch, this.#lastTaken) + 1;
-    const { mode, pauseShare, intervalMaxMs, idleIntervalMaxMs, intervalMs } = config.schedule;
-    const protection = new Protection(
+    const protection = newProtection(
+      config,
       {
-        migrateSocket: `${config.runDir}/migrate.sock`,
         mainBlock,
-        copy: config.copy,
         stagingBytesMax: stagingBound(config.stagingBytesMax, this.#ramBytes),
-        stallMs: Math.max(STALL_MS_MIN, STALL_DETECTIONS * config.detection.silenceMs),
         generation: generation + 1,
         epoch,
-        schedule: {
-          mode,
-          pauseShareMax: pauseShare,
-          intervalMaxMs,
-          idleIntervalMaxMs,
-          windowMs: Math.min(500, intervalMaxMs),
-          ...(mode === 'fixed' ? { intervalMs } : {}),
-        },
         vcpuThreads: this.#vcpuThreads,
       },
       {
@@ -407,10 +394,6 @@ export class Primary {
         log,
         telemetry,
         lz4: unpacks && config.pack !== 'never' && this.#packFailed === undefined ? lz4 : undefined,
-        choice:
-          config.pack === 'auto'
-            ? new AutoChoice(() => link.channel.roundTripMs)
-            : new FixedChoice(config.pack === 'always' ? 'pack' : 'plain'),
         sabotage,
         stopAt,
         handlers: {
@@ -427,9 +410,11 @@ export class Primary {
       },
     );
     this.#protection = protection;
-    this.#watchCopy(protection, this.#qmp!);
+    if (!config.source) this.#watchCopy(protection, this.#qmp!);
     try {
       await protection.start();
+      const wanted = awaited(config);
+      if (wanted) this.#modules.explain(wanted);
     } catch (error) {
       this.#modules.explain(messageOf(error));
       if (this.#protection === protection) this.#peerLost(messageOf(error));
@@ -441,7 +426,7 @@ export class Primary {
     return this.#copyWatch?.progress;
   }
 
-  #watchCopy(protection: Protection, qmp: QmpClient): void {
+  #watchCopy(protection: ProtectionRun, qmp: QmpClient): void {
     const { config, telemetry, explain } = this.#modules;
     this.#copyWatch?.end();
     this.#copyWatch = new CopyWatch({
@@ -490,7 +475,7 @@ export class Primary {
     const { state, dispatch } = this.#modules;
     const { name, generation, snapshot } = state();
     if (!this.#peer) return;
-    this.#protection?.committed(epoch);
+    const covered = this.#protection?.committed(epoch) ?? epoch;
     if (name === 'SYNC' && epoch === snapshot) {
       this.#modules.stopAt('copy-acknowledged');
       dispatch({ type: 'full-acked', generation: generation + 1, epoch, from: this.#peer });
@@ -498,7 +483,12 @@ export class Primary {
     }
     const pair = name === 'SRES' ? generation + 1 : generation;
     this.#protection?.pass('acknowledged');
-    dispatch({ type: 'ack', generation: pair, epoch, incarnation: this.#peer.incarnation });
+    dispatch({
+      type: 'ack',
+      generation: pair,
+      epoch: covered,
+      incarnation: this.#peer.incarnation,
+    });
     this.#protection?.pass('released');
   }
 
@@ -523,7 +513,7 @@ export class Primary {
   }
 
   /** QEMU's migration stream has ended: is it QEMU that has, or only the stream? */
-  async #streamLost(protection: Protection, error: CurlingError): Promise<void> {
+  async #streamLost(protection: ProtectionRun, error: CurlingError): Promise<void> {
     const qmp = this.#qmp;
     if (!qmp || protection !== this.#protection) return;
     await new Promise<void>(resolve => {
@@ -551,7 +541,7 @@ export class Primary {
    * Whether the guest can be brought to run without checkpoints, soon. Its output stays held meanwhile: a grant comes
    * later. Asked before a grant is, because with one the backup's copy is given up.
    */
-  #runsOn(protection: Protection): Promise<boolean> {
+  #runsOn(protection: ProtectionRun): Promise<boolean> {
     const ended = protection.end().then(
       () => true,
       () => false,

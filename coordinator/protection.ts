@@ -28,6 +28,7 @@ import type { OutputGate } from './output-gate.ts';
 import type { PackChoice } from './packing/choice.ts';
 import type { Lz4 } from './packing/lz4.ts';
 import { Outlet } from './packing/outlet.ts';
+import type { ProtectionRun } from './protection-run.ts';
 import { ColoSession } from './qemu/colo-session.ts';
 import { GuestLoad } from './qemu/guest-load.ts';
 import type { SenderSession } from './replication/sender.ts';
@@ -107,9 +108,9 @@ export interface ProtectionFigures {
   windowClosed: number;
 }
 
-type Phase = 'copying' | 'held' | 'waiting' | 'active' | 'ended';
+type Phase = ProtectionRun['phase'];
 
-export class Protection {
+export class Protection implements ProtectionRun {
   readonly figures: ProtectionFigures = {
     pause: new Meter(),
     commit: new Meter(),
@@ -282,8 +283,8 @@ export class Protection {
     this.#consider();
   }
 
-  /** The peer has committed everything up to `epoch`. */
-  committed(epoch: number): void {
+  /** The peer has committed everything up to `epoch`, which covers the output of as much. */
+  committed(epoch: number): number {
     const now = this.#modules.clock.now();
     for (const figures of this.#outlet.committed(epoch)) this.#modules.telemetry.sent(figures);
     while (this.#inFlight.length > 0 && this.#inFlight[0]!.epoch <= epoch) {
@@ -293,6 +294,7 @@ export class Protection {
       this.#modules.telemetry.committed(commitMs);
       this.#hints.committed({ ...done, commitMs });
     }
+    return epoch;
   }
 
   /** A point of the epoch is passed, once checkpoints are taken. */

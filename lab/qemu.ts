@@ -31,6 +31,8 @@ export interface GuestOptions extends GuestShape {
   address?: string;
   /** Further words for the guest's kernel. */
   kernelWords?: readonly string[];
+  /** Whether there is a second monitor, at senderMonitorOf, for what stands in for Curling's patches (lab/curling). */
+  senderMonitor?: boolean;
 }
 
 export interface Guest {
@@ -74,6 +76,11 @@ export function serialPathOf(host: GuestPlace): string {
   return join(host.runDir, 'serial.log');
 }
 
+/** The monitor of a host's guest that is not its coordinator's. */
+export function senderMonitorOf(host: Pick<LabHost, 'runDir'>): string {
+  return join(host.runDir, 'sender.qmp');
+}
+
 /**
  * The whole command for a guest on `host`, with a card on each of the host's taps and without any disk: as it stands, a
  * coordinator can use it as its standby command, and append -incoming and the memory backend.
@@ -97,6 +104,7 @@ export function guestArguments(host: GuestPlace, options: GuestOptions): string[
     ...['-chardev', `file,id=serial0,path=${serialPathOf(host)},append=on`],
     ...['-serial', 'chardev:serial0'],
     ...cardArguments(options, host.taps),
+    ...(options.senderMonitor ? ['-qmp', `unix:${senderMonitorOf(host)},server=on,wait=off`] : []),
   ];
 }
 

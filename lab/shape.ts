@@ -6,6 +6,9 @@ import { guestMac } from './addresses.ts';
 export const MACHINES = ['pc', 'q35', 'microvm'] as const;
 export type MachineName = (typeof MACHINES)[number];
 
+/** The oldest machine type that QEMU 7.2 has: of 2013, with streams in the form of then. */
+export const OLD_MACHINE = 'pc-i440fx-1.4';
+
 export type CardModel = 'virtio-net' | 'e1000';
 
 /** What backs the guest's memory; without one QEMU takes anonymous memory and names it itself. */
@@ -22,7 +25,7 @@ export interface MemoryBackend {
 
 export interface GuestShape {
   /** Default pc. */
-  machine?: MachineName;
+  machine?: MachineName | typeof OLD_MACHINE;
   /** Default virtio-net. e1000 needs a kernel that has it (ImageOptions.flavour). */
   card?: CardModel;
   memory?: MemoryBackend;
@@ -56,7 +59,7 @@ function macAt(tap: string): string {
 }
 
 /** Without the boot ROM, which nothing boots from. */
-function device(machine: MachineName, card: CardModel): string {
+function device(machine: GuestShape['machine'], card: CardModel): string {
   if (card === 'virtio-net' && machine === 'microvm') return 'virtio-net-device';
   if (machine === 'microvm')
     throw new CurlingError('CURLING_USAGE', `a microvm has no PCI bus for ${card}`);

@@ -19,6 +19,8 @@ export interface HoldableOptions {
   allowUnheld?: readonly string[];
   /** The taps that the proxy holds. Default none. */
   heldTaps?: readonly string[];
+  /** Whether checkpoints are to come from COLO, which makes demands of its own. Default true. */
+  colo?: boolean;
 }
 
 const DEVICE_FOLDERS = ['/machine/peripheral', '/machine/peripheral-anon'];
@@ -33,8 +35,9 @@ export async function checkHoldable(
   qmp: QmpClient,
   options: HoldableOptions = {},
 ): Promise<string[]> {
-  await checkColo(qmp);
-  const tcg = checkTcg(await describeGuest(qmp));
+  const colo = options.colo ?? true;
+  if (colo) await checkColo(qmp);
+  const tcg = colo ? checkTcg(await describeGuest(qmp)) : [];
   await queryMainMemory(qmp);
   const exits = await findExits(qmp, options.heldTaps ?? []);
   return [

@@ -32,6 +32,8 @@ test('a command line that makes no sense ends with status 2, and names what is w
     ['--in-flight', { 'in-flight': '0' }],
     ['--in-flight-mib', { 'in-flight-mib': '1e3' }],
     ['--staging-mib', { 'staging-mib': '' }],
+    ['--source', { source: 'kemari' }],
+    ['--source', { source: 'curling:7703' }],
     ['--log-level', { 'log-level': 'loud' }],
   ];
   for (const [name, changes, rest] of wrong) {
