@@ -190,6 +190,6 @@ export class CurlingSession {
 }
 
 /** Whether a connection comes from this machine. */
-function isHere(remote: string | undefined, local: string | undefined): boolean {
+export function isHere(remote: string | undefined, local: string | undefined): boolean {
   return remote !== undefined && (remote === local || /^(::ffff:)?127\./.test(remote));
 }

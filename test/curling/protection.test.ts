@@ -4,6 +4,7 @@ import test, { type ExecutionContext } from 'ava';
 import { monotonicClock } from '../../common/clock.ts';
 import type { CurlingError } from '../../common/errors.ts';
 import { CurlingProtection } from '../../coordinator/curling/protection.ts';
+import { isHere } from '../../coordinator/curling/session.ts';
 import type { OutputGate } from '../../coordinator/output-gate.ts';
 import type { SenderSession } from '../../coordinator/replication/sender.ts';
 import { Telemetry } from '../../coordinator/telemetry.ts';
@@ -242,4 +243,14 @@ test('a sender that falls silent is given up', async t => {
   await rig.send(HEAD_BYTES);
   await until('the end of patience', () => rig.told.length > 1);
   t.deepEqual(rig.take(), ['full 5 10', 'CURLING_TIMEOUT']);
+});
+
+test('only a sender on this machine is taken', t => {
+  t.true(isHere('127.0.0.1', '127.0.0.1'));
+  t.true(isHere('::ffff:127.0.0.2', '::ffff:127.0.0.1'));
+  t.true(isHere('::1', '::1'));
+  t.true(isHere('10.0.0.1', '10.0.0.1'));
+  t.false(isHere('10.0.0.2', '10.0.0.1'));
+  t.false(isHere('10.127.0.1', '10.0.0.1'));
+  t.false(isHere(undefined, undefined));
 });
