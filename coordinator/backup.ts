@@ -305,9 +305,12 @@ export class Backup {
     this.#trial.admit(hello.sender);
     await this.#trial.idle();
     const standby = await this.#standbyFor(hello);
-    const differences = compareGuests(await describeGuest(standby.qmp), hello.guest);
+    const { host: ours } = this.#modules.config;
+    const places = { here: `on ${ours}`, there: `on ${hello.host}` };
+    const differences = compareGuests(await describeGuest(standby.qmp), hello.guest, places);
     if (differences.length > 0) {
-      const text = `this host's standby differs from the guest on ${hello.host}: ${differences.join('; ')}`;
+      const what = `the standby on ${ours} differs from the guest on ${hello.host}: ${differences.join('; ')}`;
+      const text = `${what}. Change the standby's command on ${ours} (curlingctl standby-command prints the guest's on ${hello.host})`;
       throw new CurlingError('CURLING_QEMU_MISMATCH', text);
     }
     this.#mayReceive();

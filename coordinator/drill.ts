@@ -144,7 +144,10 @@ export class Drill {
     signal.throwIfAborted();
     const spare = await this.#start(argv, subject.memory, signal);
     try {
-      const differences = compareGuests(await describeGuest(spare.qmp), subject.guest);
+      const differences = compareGuests(await describeGuest(spare.qmp), subject.guest, {
+        here: 'in the spare QEMU',
+        there: 'in the guest',
+      });
       if (differences.length > 0) {
         const text = `the standby's command makes another machine now: ${differences.join('; ')}`;
         throw new CurlingError('CURLING_QEMU_MISMATCH', text);

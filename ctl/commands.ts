@@ -8,6 +8,7 @@ import { EVENTS } from './events.ts';
 import { FAILOVER } from './failover.ts';
 import { KEYGEN } from './keygen.ts';
 import { PROTECT, UNPROTECT } from './protect.ts';
+import { STANDBY_COMMAND } from './standby-command.ts';
 import { STATUS } from './status.ts';
 import { TOP } from './top.ts';
 import { VERSION_COMMAND } from './version.ts';
@@ -22,6 +23,7 @@ export const COMMANDS: Readonly<Record<string, CtlCommand>> = {
   failover: FAILOVER,
   checkpoint: CHECKPOINT,
   drill: DRILL,
+  'standby-command': STANDBY_COMMAND,
   keygen: KEYGEN,
   completion: completionCommand(() => COMMANDS),
   version: VERSION_COMMAND,

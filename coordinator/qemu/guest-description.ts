@@ -70,47 +70,100 @@ async function askForGuest(qmp: QmpClient): Promise<GuestDescription> {
   };
 }
 
-/**
- * How two descriptions differ, one line for an operator each; none when they agree.
- * @param here The description of this host's QEMU. @param there The peer's, from the wire: any JSON.
- */
-export function compareGuests(here: GuestDescription, there: unknown): string[] {
-  if (!isObject(there)) return ['the other host sent no description of its guest'];
-  const differences: string[] = [];
-  for (const key of Object.keys(LABELS) as (keyof GuestDescription)[]) {
-    const mine = here[key];
-    const other = there[key];
-    if (Array.isArray(mine) && Array.isArray(other)) {
-      differences.push(...missing(LABELS[key], mine, other, 'only here'));
-      differences.push(...missing(LABELS[key], other, mine, 'only on the other host'));
-    } else if (mine !== other) {
-      differences.push(`${LABELS[key]}: ${mine} here, ${text(other)} on the other host`);
-    }
-  }
-  return differences;
+/** How the two sides of a comparison are called. */
+export interface Places {
+  here: string;
+  there: string;
 }
 
-const LABELS: Readonly<Record<keyof GuestDescription, string>> = {
-  qemuVersion: 'QEMU version',
-  machine: 'machine type',
-  ramBytes: 'RAM in bytes',
-  accel: 'accelerator',
-  cpus: 'number of vCPUs',
-  cpuFeatures: 'CPU features (CPUID)',
-  pci: 'PCI device',
-  devices: 'device',
+const HERE_AND_THERE: Places = { here: 'here', there: 'on the other host' };
+/** Of a list, as many entries are named; CPUID alone can differ in twenty words. */
+const NAMED_MAX = 4;
+
+/**
+ * How two descriptions differ, and what to change in the command of a QEMU: one line for an operator each; none when they
+ * agree.
+ * @param here The description of this host's QEMU. @param there The peer's, from the wire: any JSON.
+ */
+export function compareGuests(
+  here: GuestDescription,
+  there: unknown,
+  places = HERE_AND_THERE,
+): string[] {
+  if (!isObject(there)) return ['the other host sent no description of its guest'];
+  return (Object.keys(KEYS) as (keyof GuestDescription)[]).flatMap(key => {
+    const differences = differencesOf(key, here[key], there[key], places);
+    const last = differences.pop();
+    return last === undefined ? [] : [...differences, `${last} (${KEYS[key].advice})`];
+  });
+}
+
+function differencesOf(
+  key: keyof GuestDescription,
+  mine: GuestDescription[keyof GuestDescription],
+  other: unknown,
+  places: Places,
+): string[] {
+  const { label, unit } = KEYS[key];
+  if (Array.isArray(mine) && Array.isArray(other)) {
+    return [
+      ...missing(label, mine, other, `only ${places.here}`),
+      ...missing(label, other, mine, `only ${places.there}`),
+    ];
+  }
+  if (mine === other) return [];
+  const said = (value: unknown) => (unit && typeof value === 'number' ? unit(value) : text(value));
+  return [`${label}: ${said(mine)} ${places.here}, ${said(other)} ${places.there}`];
+}
+
+interface Key {
+  label: string;
+  /** What makes two QEMUs the same in this. */
+  advice: string;
+  /** A number for a reader. */
+  unit?: (value: number) => string;
+}
+
+const KEYS: Readonly<Record<keyof GuestDescription, Key>> = {
+  qemuVersion: { label: 'QEMU version', advice: 'install the same QEMU on both hosts' },
+  machine: {
+    label: 'machine type',
+    advice: '-machine must name the same type, best with its version',
+  },
+  ramBytes: {
+    label: 'RAM',
+    advice: '-m must say the same',
+    unit: bytes => `${bytes / 2 ** 20} MiB`,
+  },
+  accel: {
+    label: 'accelerator',
+    advice: '-accel must be the same; KVM may be missing on one host',
+  },
+  cpus: { label: 'number of vCPUs', advice: '-smp must say the same' },
+  cpuFeatures: {
+    label: 'CPU features (CPUID)',
+    advice:
+      '-cpu must name the same model, one that the processors of both hosts have; host and max are those of each',
+  },
+  pci: { label: 'PCI device', advice: 'each -device must be on both sides, with the same addr=' },
+  devices: {
+    label: 'device',
+    advice:
+      'each -device must be on both sides, with the same id= and addr=; what was plugged in later too',
+  },
 };
 
 /** Entries of `list` that `other` lacks; one that is there twice must be there twice. */
 function missing(label: string, list: unknown[], other: unknown[], where: string): string[] {
   const left = [...other];
-  return list
-    .filter(entry => {
-      const at = left.indexOf(entry);
-      if (at >= 0) left.splice(at, 1);
-      return at < 0;
-    })
-    .map(entry => `${label} ${text(entry)}: ${where}`);
+  const lacked = list.filter(entry => {
+    const at = left.indexOf(entry);
+    if (at >= 0) left.splice(at, 1);
+    return at < 0;
+  });
+  const named = lacked.slice(0, NAMED_MAX).map(entry => `${label} ${text(entry)}: ${where}`);
+  const more = lacked.length - named.length;
+  return more > 0 ? [...named, `${more} more: ${where}`] : named;
 }
 
 function text(value: unknown): string {

@@ -115,7 +115,11 @@ test('a state that is refused: in the words of QEMU, and commits go on', async t
 test('a QEMU that ends, is another machine, or meets a standby that does not wait: no commit waits', async t => {
   const cases: [string[], string, RegExp][] = [
     [['exit', '3', 'no such file'], 'CURLING_QEMU_START', /status 3.*no such file/],
-    [['pc-other'], 'CURLING_QEMU_MISMATCH', /machine type: pc-other here, pc-fake/],
+    [
+      ['pc-other'],
+      'CURLING_QEMU_MISMATCH',
+      /machine type: pc-other in the spare QEMU, pc-fake in the guest/,
+    ],
   ];
   for (const [words, code, message] of cases) {
     const it = await rig(t, [...STANDBY_COMMAND, ...words]);

@@ -52,7 +52,7 @@ test('a standby that does not start, ends at once, or is another machine', async
     ],
     [
       [...STANDBY_COMMAND, 'pc-other'],
-      /differs from the guest on a: machine type: pc-other here, pc-fake/,
+      /the standby on b differs from the guest on a: machine type: pc-other on b, pc-fake on a \(-machine must/,
     ],
   ];
   for (const [command, reason] of cases) {

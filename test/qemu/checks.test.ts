@@ -197,12 +197,37 @@ const HERE: GuestDescription = {
 
 test('every difference is named, for both hosts', t => {
   const there = { ...HERE, machine: 'pc-q35-7.2-machine', cpus: 1, pci: ['00.0', '03.0', '04.0'] };
-  t.deepEqual(compareGuests(HERE, there), [
-    'machine type: pc-i440fx-7.2-machine here, pc-q35-7.2-machine on the other host',
-    'number of vCPUs: 2 here, 1 on the other host',
-    'PCI device 03.0: only here',
-    'PCI device 04.0: only on the other host',
-  ]);
+  const lines = compareGuests(HERE, there, { here: 'on b', there: 'on a' });
+  // What to change stands behind it, once for each kind of difference.
+  t.deepEqual(
+    lines.map(line => line.replace(/ \(.*\)$/, ' (…)')),
+    [
+      'machine type: pc-i440fx-7.2-machine on b, pc-q35-7.2-machine on a (…)',
+      'number of vCPUs: 2 on b, 1 on a (…)',
+      'PCI device 03.0: only on b',
+      'PCI device 04.0: only on a (…)',
+    ],
+  );
+  const said = (change: Partial<GuestDescription>) =>
+    compareGuests(HERE, { ...HERE, ...change }).join('; ');
+  t.is(said({ ramBytes: 2 << 29 }), '');
+  t.is(
+    said({ ramBytes: 512 << 20 }),
+    'RAM: 1024 MiB here, 512 MiB on the other host (-m must say the same)',
+  );
+  t.regex(said({ accel: 'tcg' }), /^accelerator: kvm here, tcg on the other host \(-accel .*KVM/);
+  t.regex(said({ qemuVersion: '8.0.0' }), /7\.2\.22 here, 8\.0\.0 .* \(install the same QEMU/);
+  t.regex(
+    said({ devices: [] }),
+    /^device net0 .* 03\.0: only here \(each -device .* id= and addr=/,
+  );
+  const many = Array.from({ length: 20 }, (_, word) => `${word}/EDX=1`);
+  const features = said({ cpuFeatures: many });
+  t.regex(
+    features,
+    /3\/EDX=1: only on the other host; 16 more: only on the other host \(-cpu must/,
+  );
+  t.true(features.length < 600, features);
   for (const key of Object.keys(HERE) as (keyof GuestDescription)[])
     t.true(compareGuests(HERE, { ...HERE, [key]: undefined }).length > 0, key);
 });
