@@ -176,7 +176,7 @@ test('docs/operations.md says of which commands of curlingctl an option is', t =
   let option = '';
   // A row without a name is one more of the option above it.
   for (const [, name, commands] of text.matchAll(
-    /^\| (?:`--([a-z-]+)[^`]*` )?\| ([a-z, ]+) \|/gm,
+    /^\| (?:`--([a-z-]+)[^`]*` )?\| ([a-z, -]+) \|/gm,
   )) {
     option = name ?? option;
     if (option === '' || commands === 'of') continue;
