@@ -2,7 +2,7 @@
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import test from 'ava';
+import test, { type ExecutionContext } from 'ava';
 import { CurlingError } from '../../common/errors.ts';
 import { silentLogger } from '../../common/log.ts';
 import type { CoordinatorConfig } from '../../coordinator/config.ts';
@@ -92,21 +92,24 @@ function alive(pid: number): boolean {
   }
 }
 
-test('the end of the standby ends a trial under way; no process stays', async t => {
-  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'curling-trial-'));
+/** A keeper of its own, ended with the test, and what it tells. */
+function keeperOf(t: ExecutionContext) {
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'curling-standby-'));
   t.teardown(() => fs.rmSync(folder, { recursive: true, force: true }));
   const identity = new IdentityFile(folder);
-  const config = {
-    runDir: folder,
-    standbyCommand: STANDBY_COMMAND,
-  } as unknown as CoordinatorConfig;
-  const keeper = new StandbyKeeper({ config, identity, log: silentLogger, standby: () => {} });
+  const command = [...STANDBY_COMMAND];
+  const config = { runDir: folder, standbyCommand: command } as unknown as CoordinatorConfig;
+  const words: StandbyWord[] = [];
+  const standby = (word: StandbyWord) => words.push(word);
+  const keeper = new StandbyKeeper({ config, identity, log: silentLogger, standby });
   t.teardown(() => keeper.end());
-  const memory = {
-    mainBlock: 'pc.ram',
-    ramBytes: FAKE_RAM_BYTES,
-    shadowPath: path.join(folder, 's'),
-  };
+  const shadowPath = path.join(folder, 's');
+  const memory = { mainBlock: 'pc.ram', ramBytes: FAKE_RAM_BYTES, shadowPath };
+  return { keeper, identity, memory, words, command };
+}
+
+test('the end of the standby ends a trial under way; no process stays', async t => {
+  const { keeper, identity, memory } = keeperOf(t);
   const spare = await keeper.spare(memory);
   t.is(await keeper.spare(), spare, 'one spare is enough');
   t.is(identity.current.standbyPid, spare.pid!, 'whoever starts after this process finds it');
@@ -130,19 +133,8 @@ test('the end of the standby ends a trial under way; no process stays', async t 
 });
 
 test('a standby that dies is replaced, and after the fourth time none is; both are told', async t => {
-  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'curling-standby-'));
-  t.teardown(() => fs.rmSync(folder, { recursive: true, force: true }));
-  const identity = new IdentityFile(folder);
-  const config = {
-    runDir: folder,
-    standbyCommand: STANDBY_COMMAND,
-  } as unknown as CoordinatorConfig;
-  const words: StandbyWord[] = [];
-  const standby = (word: StandbyWord) => words.push(word);
-  const keeper = new StandbyKeeper({ config, identity, log: silentLogger, standby });
-  t.teardown(() => keeper.end());
-  const shadowPath = path.join(folder, 's');
-  const first = await keeper.ready({ mainBlock: 'pc.ram', ramBytes: FAKE_RAM_BYTES, shadowPath });
+  const { keeper, memory, words } = keeperOf(t);
+  const first = await keeper.ready(memory);
   let pid = first.pid!;
   for (let deaths = 1; deaths <= 4; deaths++) {
     process.kill(pid, 'SIGKILL');
@@ -163,24 +155,12 @@ test('a standby that dies is replaced, and after the fourth time none is; both a
 });
 
 test('a standby that cannot be started again is tried again', async t => {
-  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'curling-standby-'));
-  t.teardown(() => fs.rmSync(folder, { recursive: true, force: true }));
-  const identity = new IdentityFile(folder);
-  const config = { runDir: folder, standbyCommand: [...STANDBY_COMMAND] };
-  const words: StandbyWord[] = [];
-  const keeper = new StandbyKeeper({
-    config: config as unknown as CoordinatorConfig,
-    identity,
-    log: silentLogger,
-    standby: word => words.push(word),
-  });
-  t.teardown(() => keeper.end());
-  const shadowPath = path.join(folder, 's');
-  const first = await keeper.ready({ mainBlock: 'pc.ram', ramBytes: FAKE_RAM_BYTES, shadowPath });
-  config.standbyCommand.splice(0, Infinity, '/nonexistent/qemu');
+  const { keeper, memory, words, command } = keeperOf(t);
+  const first = await keeper.ready(memory);
+  command.splice(0, Infinity, '/nonexistent/qemu');
   process.kill(first.pid!, 'SIGKILL');
   await until('it cannot be started', () => /ENOENT/.test(words.at(-1)?.reason ?? ''));
-  config.standbyCommand.splice(0, Infinity, ...STANDBY_COMMAND);
+  command.splice(0, Infinity, ...STANDBY_COMMAND);
   await until('it can', () => words.at(-1)!.up);
   t.true(keeper.up);
 });
