@@ -20,7 +20,7 @@ function experiment(secure: boolean): Experiment {
       'whole MiB and reads by `data` events; its other form reads into one buffer of its own (`onread`), and keeps ' +
       'nothing. Replication sends full pages, 256 KiB a message, which lie staged; to a session that only counts, and to the ' +
       'real store in /dev/shm: as a full copy, page after page, and as checkpoints of 16 MiB in runs of four pages all ' +
-      'over the memory, each journalled, committed, acknowledged and applied.' +
+      'over the memory, each committed, acknowledged and applied.' +
       (secure ? ' TLS 1.3, the same cipher and kind of key in all.' : ''),
     metrics: [
       { id: 'rate', title: 'rate', unit: 'MB/s', better: 'higher' },
@@ -54,6 +54,6 @@ export const WIRE: Scenario = {
   title: 'Pages on their way to the backup',
   question:
     'A full copy and a large checkpoint are as fast as their pages get to the backup. How much of what one stream carries ' +
-    'between two Node processes is left when the pages are digested at both ends, journalled, and written into the shadow?',
+    'between two Node processes is left when the pages are digested at both ends, and written into the shadow?',
   experiments: [experiment(false), experiment(true)],
 };

@@ -67,7 +67,7 @@ export function checkRoom(directory: string, fd: number, bytes: number, spareByt
   const has = fs.fstatSync(fd).blocks * 512;
   const needed = Math.max(0, bytes - has) + spareBytes;
   if (needed <= free) return;
-  const text = `${directory} needs ${mebibytes(needed)} for the guest's memory and the journal`;
+  const text = `${directory} needs ${mebibytes(needed)} for the guest's memory and its small blocks`;
   throw storeError(`${text}, ${mebibytes(free)} are free; enlarge that file system`);
 }
 

@@ -4,18 +4,23 @@
  *
  *   main-NAME       shadow of the main RAM block; always the same file, as the standby QEMU maps it
  *   blocks          the small blocks, one after the other
+ *
+ * A full copy goes straight into the shadow. Each further checkpoint is staged in memory, verified, and committed; then
+ * it is applied to the shadow. A process that dies takes what it staged with it, so the one after it begins empty
+ * (`create`): a shadow that may be between two checkpoints is never resumed from.
+ *
+ * A store that is `recoverable` writes every checkpoint twice, so that `recover` can redo it in another process:
+ *
  *   slot-0, slot-1  the two newest checkpoints as they came, or unpacked (journal.ts); device state is only here
  *   marks           last epoch acknowledged, last epoch applied (marks.ts)
  *   manifest        binds all this to one pair and one boot (manifest.ts)
  *
- * A full copy goes straight into the shadow and counts from the moment its manifest is in place.
- * Each further checkpoint is staged in its slot, verified, and counts from the moment its commit
- * record is in the slot; then it is applied to the shadow. So whenever a process dies:
+ * There a full copy counts from the moment its manifest is in place, a further checkpoint from the moment its commit
+ * record is in its slot. The slot of `committed` is whole: applying it again makes the shadow exactly `committed`; it is
+ * reused two epochs later, never earlier.
  *
- * Invariant: applied ≤ committed ≤ applied + 1. The shadow is at checkpoint `applied`, or between
- * it and `committed` while that is being applied. The slot of `committed` is whole: applying it
- * again makes the shadow exactly `committed`. A commit waits for the checkpoint before it to be
- * applied, and a slot is reused two epochs later, never earlier.
+ * Invariant: applied ≤ committed ≤ applied + 1. The shadow is at checkpoint `applied`, or between it and `committed`
+ * while that is being applied. A commit waits for the checkpoint before it to be applied.
  */
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
@@ -30,6 +35,7 @@ import { checkRoom, zeroAndReserve } from './allocate.ts';
 import { Assembly } from './assembly.ts';
 import { type GuestLayout, PAGE_BYTES } from './layout.ts';
 import { encodeManifest } from './manifest.ts';
+import type { Mark } from './marks.ts';
 import { type Found, findCommitted } from './recovery.ts';
 import { otherBytesOf, Shadow } from './shadow.ts';
 import { stagingBound } from './staging-bound.ts';
@@ -50,6 +56,8 @@ export interface StoreOptions {
   otherBytesMax?: number;
   /** Room that must be free besides the guest's memory. Default 64 MiB. */
   spareBytes?: number;
+  /** Whether another process may `recover` it, for which each page is copied once more. Default false. */
+  recoverable?: boolean;
   /** For tests. */
   io?: StoreIo;
   /** For tests. */
@@ -95,7 +103,7 @@ interface Open {
 type Limits = Required<Omit<StoreOptions, 'io' | 'stopAt' | 'stagedBytesMax'>>;
 
 export class Store implements CheckpointSink {
-  readonly counters = { commits: 0, aborts: 0, journalBytes: 0, appliedPages: 0 };
+  readonly counters = { commits: 0, aborts: 0, appliedPages: 0 };
   readonly #limits: Limits;
   readonly #stagedBytesMax: number | undefined;
   readonly #io: StoreIo;
@@ -123,6 +131,7 @@ export class Store implements CheckpointSink {
       deviceBytesMax: 64 << 20,
       otherBytesMax: 256 << 20,
       spareBytes: 64 << 20,
+      recoverable: false,
       ...limits,
     };
     makeDirectory(options.directory);
@@ -231,7 +240,7 @@ export class Store implements CheckpointSink {
     if (turn !== this.#turn) throw storeError('the full copy was given up before it began');
     const shadow = new Shadow(this.#io, layout, this.#files.main!.fd, this.#files.othersFd);
     shadow.clear();
-    this.#files.marks.clear();
+    if (this.#limits.recoverable) this.#files.marks.clear();
     this.#begin(frame, layout, shadow);
   }
 
@@ -278,7 +287,7 @@ export class Store implements CheckpointSink {
       this.#commitFull(frame, open);
     } else {
       this.apply();
-      this.#files.journal.commit(this.#ownCommit(frame, open));
+      if (this.#limits.recoverable) this.#files.journal.commit(this.#ownCommit(frame, open));
     }
     const fullEpoch = full ? epoch : this.#held!.fullEpoch;
     const applied = full ? epoch : this.#held!.applied;
@@ -305,7 +314,7 @@ export class Store implements CheckpointSink {
   apply(): void {
     const held = this.#held;
     if (!held || held.applied === held.committed) return;
-    this.#files.marks.set('applying', held.pair.generation, held.committed);
+    this.#mark('applying', held.committed);
     for (const record of held.pending) {
       held.shadow.apply(record);
       this.counters.appliedPages += record.count;
@@ -318,13 +327,12 @@ export class Store implements CheckpointSink {
 
   noteAck(epoch: number): void {
     assert(this.#held && epoch <= this.#held.committed, 'only what is committed is acknowledged');
-    this.#files.marks.set('acked', this.#held.pair.generation, epoch);
+    this.#mark('acked', epoch);
   }
 
   /**
-   * The committed checkpoint for a failover; nothing is accepted any more. The files stay, so that
-   * a crash before the guest runs loses nothing: call `discard` before the guest is let run, as its
-   * memory is the shadow.
+   * The committed checkpoint for a failover; nothing is accepted any more. Call `discard` before the guest is let run,
+   * as its memory is the shadow.
    */
   finalize(): CommittedGuest {
     this.abort();
@@ -363,7 +371,7 @@ export class Store implements CheckpointSink {
     removeFiles(this.#io, this.#limits.directory);
   }
 
-  /** Closes the files and leaves them for `recover`. */
+  /** Closes the files and leaves them. */
   async close(): Promise<void> {
     this.abort();
     this.#ended = true;
@@ -379,18 +387,23 @@ export class Store implements CheckpointSink {
     const pair = { generation, sender, receiver };
     const journalled = new CheckpointSummary();
     this.#open = { assembly, pair, layout, shadow, records: [], journalled };
-    this.#files.journal.begin(frame.epoch);
+    if (this.#limits.recoverable) this.#files.journal.begin(frame.epoch);
     this.#journal(frame);
   }
 
+  #mark(mark: Mark, epoch: number): void {
+    if (this.#limits.recoverable) this.#files.marks.set(mark, this.#held!.pair.generation, epoch);
+  }
+
   #journal(frame: Frame, pages = 0): void {
+    if (!this.#limits.recoverable) return;
     this.#opened().journalled.add(frame.digest, frame.payload.bytes, pages);
     this.#files.journal.append([frame.header, ...frame.payload.pieces]);
-    this.counters.journalBytes += frame.payload.bytes;
   }
 
   /** Pages that came packed are journalled whole: what they refer to is gone when they are applied again. */
   #journalRecord(frame: Frame, record: PagesRecord): void {
+    if (!this.#limits.recoverable) return;
     const { buffers, digest, payloadBytes } = encodeFrame(
       MESSAGE.pages,
       frame,
@@ -398,7 +411,6 @@ export class Store implements CheckpointSink {
     );
     this.#opened().journalled.add(digest, payloadBytes, record.count);
     this.#files.journal.append(buffers);
-    this.counters.journalBytes += payloadBytes;
   }
 
   /** A commit record for what is journalled. */
@@ -408,6 +420,7 @@ export class Store implements CheckpointSink {
 
   /** The slot of a full copy has all but its pages, and a commit record that says so. */
   #commitFull(frame: Frame, open: Open): void {
+    if (!this.#limits.recoverable) return;
     const { pair, layout } = open;
     this.#files.journal.commit(this.#ownCommit(frame, open));
     const { vm, bootId } = this.#limits;

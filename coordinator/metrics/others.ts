@@ -80,7 +80,6 @@ const STORE = counterFamilies<Store['counters'], CoordinatorSource>(
     commits:
       'Checkpoints, full copies included, that the store on this host has committed; from 0 with every new store.',
     aborts: 'Checkpoints that it threw away because they did not end.',
-    journalBytes: 'Bytes of its journal.',
     appliedPages: 'Pages that it wrote into the shadow.',
   },
   ({ coordinator }) => coordinator.backup.storeCounters,

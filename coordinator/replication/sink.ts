@@ -24,10 +24,7 @@ export interface CheckpointSink {
   pages(frame: Frame): void;
   /** DEVICE of the open checkpoint. The sink releases the payload after its last use. */
   device(frame: Frame): void;
-  /**
-   * COMMIT: verifies the whole and makes it the committed state, which then survives a crash of
-   * this process.
-   */
+  /** COMMIT: verifies the whole and makes it the committed state. */
   commit(frame: Frame): void;
   /** Forgets the open checkpoint, if there is one. */
   abort(): void;

@@ -23,7 +23,7 @@ export function directoryOf(t: ExecutionContext): string {
 }
 
 export function optionsOf(directory: string, more: Partial<StoreOptions> = {}): StoreOptions {
-  return { directory, vm: 'vm1', bootId: BOOT_ID, spareBytes: 1 << 20, ...more };
+  return { directory, vm: 'vm1', bootId: BOOT_ID, spareBytes: 1 << 20, recoverable: true, ...more };
 }
 
 /** Feeds messages as a receiver session would, without acknowledging. */

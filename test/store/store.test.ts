@@ -225,6 +225,22 @@ test('a slot of an earlier protection is never taken for one of this', async t =
   await result.store.discard();
 });
 
+test('a store that is not to be recovered writes pages once, and is refused in another process', async t => {
+  const directory = directoryOf(t);
+  const store = Store.create(optionsOf(directory, { recoverable: false }));
+  const guest = new ModelGuest(5);
+  for (let epoch = 1; epoch <= 6; epoch++) {
+    await feed(store, guest.checkpoint(epoch, epoch === 1));
+    store.noteAck(epoch);
+    if (epoch % 2 === 0) store.apply();
+  }
+  for (const name of ['slot-0', 'slot-1', 'marks'])
+    t.is(fs.statSync(path.join(directory, name)).size, 0);
+  t.is(difference(stateOf(store), guest.state), undefined);
+  await store.close();
+  t.true('nothing' in Store.recover(optionsOf(directory)));
+});
+
 test('forgetting keeps the shadow file and nothing else that counts', async t => {
   const directory = directoryOf(t);
   const store = Store.create(optionsOf(directory));
