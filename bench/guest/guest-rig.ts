@@ -79,16 +79,19 @@ export class GuestRig {
     });
   }
 
-  /** Returns when the guest is protected in this mode, or runs without. `fresh`: by a protection that begins now. */
-  async become(mode: Mode, fresh = false): Promise<void> {
+  /**
+   * Returns when the guest is protected in this mode, or runs without. `fresh`: by a protection that begins now, with
+   * these further options of the coordinator.
+   */
+  async become(mode: Mode, fresh = false, options: readonly string[] = []): Promise<void> {
     if (mode === this.#mode && !fresh) return;
-    await unlessAborted(this.#signal, this.#become(mode));
+    await unlessAborted(this.#signal, this.#become(mode, options));
     this.#mode = mode;
   }
 
-  async #become(mode: Mode): Promise<void> {
+  async #become(mode: Mode, options: readonly string[]): Promise<void> {
     if (mode === 'unprotected') return this.#unprotect();
-    const flags = scheduleFlags(mode);
+    const flags = [...scheduleFlags(mode), ...options];
     if (this.#coordinator && this.#flags?.join() === flags.join()) {
       if (this.#mode !== 'unprotected') await this.#unprotect();
       await this.deployment.tell(PRIMARY, 'protect');

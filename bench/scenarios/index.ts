@@ -5,6 +5,7 @@ import { datapath } from './datapath.ts';
 import { epoch } from './epoch.ts';
 import { FAILOVER } from './failover.ts';
 import { GROWTH } from './growth.ts';
+import { PACKING } from './packing.ts';
 import { peers } from './peers.ts';
 import { QUIET } from './quiet.ts';
 import { release } from './release.ts';
@@ -21,6 +22,7 @@ export const SCENARIOS: readonly Scenario[] = [
   CHECKPOINT,
   ROUND_TRIP,
   WIRE,
+  PACKING,
   THROUGHPUT,
   SLOWDOWN,
   QUIET,

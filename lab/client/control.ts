@@ -21,6 +21,7 @@ export const CONTROL_PORTS = {
   cas: 1002,
   dirty: 1003,
   streams: 1004,
+  build: 1005,
 } as const;
 /** Service ports before the port base is added. */
 export const SERVICE_PORTS = { echo: 7, random: 8, sink: 9, bulk: 19, work: 21 } as const;

@@ -19,11 +19,13 @@ struct service {
     struct history *history;
 };
 
-extern struct service records_service, cas_service, dirty_service, streams_service;
+extern struct service records_service, cas_service, dirty_service, build_service,
+    streams_service;
 
 void records_init(void);
 void cas_init(void);
 void dirty_init(void);
+void build_init(void);
 void echo_init(unsigned port_base);
 void bulk_init(unsigned port_base);
 void random_init(unsigned port_base);

@@ -1,6 +1,6 @@
 /*
  * What runs inside the protected guest: services that clients outside can hold to their word. All
- * of them are started; records, cas and dirty do nothing until they are told to.
+ * of them are started; records, cas, dirty and build do nothing until they are told to.
  *
  * Usage: workload [WORD...]   Words, in any order; others are named on stderr and ignored:
  *   idle                              nothing; for command lines that must name a workload
@@ -8,10 +8,11 @@
  *   records=RATE:IP:PORT              as if told `start RATE IP PORT`
  *   cas=IP:PORT:INTERVAL_US           as if told `start IP PORT INTERVAL_US`
  *   dirty=PAGES_PER_S:SPAN_MIB        as if told `start PAGES_PER_S SPAN_MIB`
+ *   build=UNITS_PER_S                 as if told `start UNITS_PER_S`
  *
  * TCP ports: 7 echo; 8 random bytes instead (random.c); 19 and 9 bulk transfers (bulk.c); 21 a fixed
  * amount of work (work.c); control ports 1000 all, 1001 records, 1002 cas, 1003 dirty, 1004 streams
- * (counts of echo, bulk and sink).
+ * (counts of echo, bulk and sink), 1005 build.
  *
  * Control protocol: a command is a line of words; the answer is a line of JSON, the service's
  * status after the command, or {"error":"..."}.
@@ -19,6 +20,7 @@
  *   records   start RATE IP PORT | stop | status | history FROM TO     RATE in datagrams per second
  *   cas       start IP PORT INTERVAL_US | stop | status | history FROM TO
  *   dirty     start PAGES_PER_S SPAN_MIB | stop | status | verify      verify counts the torn pages
+ *   build     start UNITS_PER_S | stop | status                        a unit is 80 pages of an arena and 16 of a file
  *   streams   status
  * `history FROM TO` answers {"run","first","count","last","chain"} and then 16 bytes for each of
  * the `count` nonces from number `first` on; chain is the one before `first`. It hands out what
@@ -43,6 +45,7 @@ static struct service *const services[] = {
     &records_service,
     &cas_service,
     &dirty_service,
+    &build_service,
     &streams_service,
 };
 #define SERVICES (sizeof services / sizeof *services)
@@ -148,6 +151,7 @@ int main(int argc, char **argv)
     records_init();
     cas_init();
     dirty_init();
+    build_init();
     echo_init((unsigned)port_base);
     bulk_init((unsigned)port_base);
     random_init((unsigned)port_base);

@@ -158,6 +158,14 @@ test.serial('dirty: pages are written at about the rate and hold what they shoul
   t.like((await dirty.command('verify')).facts, { torn: 0, pages: 256, running: false });
 });
 
+test.serial('build: units are made, saved and made again', async t => {
+  const { control } = await guest(t, 'build=500');
+  const build = await control('build');
+  await until(async () => Number((await build.command('status')).facts.units) > 80);
+  await t.throwsAsync(build.command('start 0'), { code: 'CURLING_COMMAND_FAILED' });
+  t.like((await build.command('stop')).facts, { running: false, rate: 500, failed: 0 });
+});
+
 test.serial('control: wrong commands are refused in words and harm nothing', async t => {
   const { control } = await guest(t, 'idle', 'nonsense=1', 'records=0:1:2');
   const records = await control('records');
@@ -170,6 +178,7 @@ test.serial('control: wrong commands are refused in words and harm nothing', asy
     'records',
     'cas',
     'dirty',
+    'build',
     'streams',
   ]);
   // A line without end closes that connection, and only that.
