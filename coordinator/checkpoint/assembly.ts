@@ -8,6 +8,7 @@
  */
 import assert from 'node:assert/strict';
 import { CurlingError } from '../../common/errors.ts';
+import { unpackDevice } from '../packing/device-state.ts';
 import { type ReadPage, unpack } from '../packing/unpacker.ts';
 import { type Frame, frameError } from '../replication/decode.ts';
 import {
@@ -17,6 +18,7 @@ import {
   parseDevice,
   parsePages,
 } from '../replication/parse.ts';
+import { Rope } from '../replication/rope.ts';
 import { CheckpointSummary } from '../replication/summary.ts';
 import { MESSAGE } from '../replication/types.ts';
 import { type GuestLayout, PAGE_BYTES } from './layout.ts';
@@ -82,6 +84,22 @@ export class Assembly {
     this.#deviceBytes += piece.data.bytes;
     // A copy: the message's memory is used for others before the last piece is there.
     this.#device.push(Buffer.concat(piece.data.pieces, piece.data.bytes));
+  }
+
+  /**
+   * DEVICE_PACKED, which is the whole device state, and returns it.
+   * @param before That of the checkpoint before.
+   * @throws CurlingError as `device`, and CURLING_REPLICATION_UNPACK
+   */
+  devicePacked(frame: Frame, before: Buffer | undefined): Buffer {
+    const data = unpackDevice(frame, this.full ? undefined : before);
+    this.#checkPiece({ offset: 0, total: data.length, data: Rope.of(data) });
+    this.#count(frame, 0, data.length);
+    this.#deviceTotal = data.length;
+    this.#deviceBytes = data.length;
+    this.#device.push(data);
+    frame.payload.release();
+    return data;
   }
 
   /**

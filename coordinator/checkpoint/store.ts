@@ -26,11 +26,11 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import type { StopAt } from '../../common/test-stop.ts';
 import type { Frame } from '../replication/decode.ts';
-import { commitPayload, encodeFrame, recordPayload } from '../replication/encode.ts';
+import { commitPayload, devicePayload, encodeFrame, recordPayload } from '../replication/encode.ts';
 import type { PagesRecord } from '../replication/parse.ts';
 import type { CheckpointSink } from '../replication/sink.ts';
 import { CheckpointSummary } from '../replication/summary.ts';
-import { MESSAGE, type PairIdentity } from '../replication/types.ts';
+import { MESSAGE, type MessageType, type PairIdentity } from '../replication/types.ts';
 import { checkRoom, zeroAndReserve } from './allocate.ts';
 import { Assembly } from './assembly.ts';
 import { type GuestLayout, PAGE_BYTES } from './layout.ts';
@@ -264,13 +264,18 @@ export class Store implements CheckpointSink {
       open.shadow.apply(record);
       return record.release();
     }
-    if (packed) this.#journalRecord(frame, record);
+    if (packed) this.#journalWhole(frame, MESSAGE.pages, recordPayload(record), record.count);
     else this.#journal(frame, record.count);
     open.records.push(record);
   }
 
   device(frame: Frame): void {
-    this.#opened().assembly.device(frame);
+    const { assembly } = this.#opened();
+    if (frame.type === MESSAGE.devicePacked) {
+      const device = assembly.devicePacked(frame, this.#held?.device);
+      return this.#journalWhole(frame, MESSAGE.device, devicePayload(device, 0, device.length));
+    }
+    assembly.device(frame);
     this.#journal(frame);
     frame.payload.release();
   }
@@ -401,15 +406,11 @@ export class Store implements CheckpointSink {
     this.#files.journal.append([frame.header, ...frame.payload.pieces]);
   }
 
-  /** Pages that came packed are journalled whole: what they refer to is gone when they are applied again. */
-  #journalRecord(frame: Frame, record: PagesRecord): void {
+  /** What came packed is journalled whole: what it refers to is gone when it is read again. */
+  #journalWhole(frame: Frame, type: MessageType, payload: readonly Buffer[], pages = 0): void {
     if (!this.#limits.recoverable) return;
-    const { buffers, digest, payloadBytes } = encodeFrame(
-      MESSAGE.pages,
-      frame,
-      recordPayload(record),
-    );
-    this.#opened().journalled.add(digest, payloadBytes, record.count);
+    const { buffers, digest, payloadBytes } = encodeFrame(type, frame, payload);
+    this.#opened().journalled.add(digest, payloadBytes, pages);
     this.#files.journal.append(buffers);
   }
 

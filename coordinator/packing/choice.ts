@@ -32,7 +32,7 @@ export interface SentFigures {
   plainBytes: number;
   /** Bytes of pages as they were sent. */
   sentBytes: number;
-  /** Bytes of device state. */
+  /** Bytes of device state as they were sent. */
   deviceBytes: number;
   /** Pages by the form in which they were packed; 0 of those that were sent as they are. */
   pages: PackedPages;

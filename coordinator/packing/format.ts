@@ -26,6 +26,7 @@ import { CHUNK_PAGES } from '../checkpoint/page-chunk.ts';
 export const PACKING_FORM = 1;
 
 export const PACKED_PREFIX_BYTES = 24;
+export const DEVICE_PACKED_PREFIX_BYTES = 16;
 export const PACKED_ENTRY_BYTES = 12;
 
 export const PACK_METHOD = {

@@ -10,6 +10,7 @@ import { type GuestLayout, PAGE_BYTES } from '../checkpoint/layout.ts';
 import { ENTRY_BYTES, type PageChunk } from '../checkpoint/page-chunk.ts';
 import type { SenderSession } from '../replication/sender.ts';
 import type { PackChoice, PackLevel, SentFigures } from './choice.ts';
+import { DEVICE_PACKED_BYTES_MAX, packDevice } from './device-state.ts';
 import type { Lz4 } from './lz4.ts';
 import { type Effort, PACKED_KINDS, Packer } from './packer.ts';
 
@@ -21,7 +22,15 @@ const FULL_PART_BYTES = 8 << 20;
 /** What an outlet needs of a session. */
 export type OutletLink = Pick<
   SenderSession,
-  'state' | 'window' | 'beginFull' | 'beginCheckpoint' | 'chunk' | 'packed' | 'device' | 'commit'
+  | 'state'
+  | 'window'
+  | 'beginFull'
+  | 'beginCheckpoint'
+  | 'chunk'
+  | 'packed'
+  | 'device'
+  | 'devicePacked'
+  | 'commit'
 >;
 
 export interface OutletOptions {
@@ -56,6 +65,8 @@ export class Outlet {
   #turnComes = false;
   #windowWanted = false;
   #epoch = 0;
+  /** That of the checkpoint before. */
+  #device: Buffer | undefined;
   /** Handed to the session, and still in this process. */
   #backlogBytes = 0;
 
@@ -109,8 +120,18 @@ export class Outlet {
 
   /** As SenderSession.device. */
   device(device: Buffer): void {
-    this.#figures!.deviceBytes = device.length;
-    this.#in(0, () => this.#options.link.device(device));
+    const { link, lz4 } = this.#options;
+    const figures = this.#figures!;
+    const before = this.#full ? undefined : this.#device;
+    // Both hosts know it from here on; the caller's memory is its own again.
+    this.#device = lz4 && Buffer.from(device);
+    if (!lz4 || !this.packs || device.length > DEVICE_PACKED_BYTES_MAX) {
+      figures.deviceBytes = device.length;
+      return this.#in(0, () => link.device(device));
+    }
+    const payload = packDevice(lz4, device, before);
+    figures.deviceBytes = bytesOf(payload);
+    this.#in(0, () => link.devicePacked(payload));
   }
 
   /** As SenderSession.commit. */
@@ -170,8 +191,7 @@ export class Outlet {
     }
     const payload = this.#pack(chunk, level === 'plain' ? 'filter' : level, figures);
     figures.packMs += clock.now() - from;
-    const sentBytes = payload.reduce((sum, { length }) => sum + length, 0);
-    link.packed(payload, chunk.count, this.#handed(figures, sentBytes, onSent));
+    link.packed(payload, chunk.count, this.#handed(figures, bytesOf(payload), onSent));
   }
 
   #pack(chunk: PageChunk, effort: Effort, figures: SentFigures): Buffer[] {
@@ -227,4 +247,8 @@ export class Outlet {
       if (this.#options.link.window) this.#options.windowOpen();
     }
   }
+}
+
+function bytesOf(buffers: readonly Buffer[]): number {
+  return buffers.reduce((sum, { length }) => sum + length, 0);
 }

@@ -219,6 +219,7 @@ export class ReceiverSession {
         this.#checkOpen(frame);
         return this.#sink.pages(frame);
       case MESSAGE.device:
+      case MESSAGE.devicePacked:
         this.#checkOpen(frame);
         return this.#sink.device(frame);
       case MESSAGE.commit:

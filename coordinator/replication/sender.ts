@@ -194,6 +194,11 @@ export class SenderSession {
     this.#send(MESSAGE.packed, payload, pages, onSent);
   }
 
+  /** Sends the whole device state in the form of packing/device-state.ts. */
+  devicePacked(payload: readonly Buffer[]): void {
+    if (this.#state !== 'closed') this.#send(MESSAGE.devicePacked, payload, 0);
+  }
+
   /** Sends the device state from where it lies: not empty, and not to be changed until `onSent`. */
   device(device: Buffer, onSent?: () => void): void {
     if (this.#state === 'closed') return onSent ? queueMicrotask(onSent) : undefined;

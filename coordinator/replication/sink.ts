@@ -22,7 +22,7 @@ export interface CheckpointSink {
    * storage fails. The sink releases the payload after its last use.
    */
   pages(frame: Frame): void;
-  /** DEVICE of the open checkpoint. The sink releases the payload after its last use. */
+  /** DEVICE or DEVICE_PACKED of the open checkpoint. The sink releases the payload after its last use. */
   device(frame: Frame): void;
   /** COMMIT: verifies the whole and makes it the committed state. */
   commit(frame: Frame): void;

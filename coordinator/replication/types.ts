@@ -25,7 +25,8 @@
  *     FULL_BEGIN s, PAGES…, DEVICE…, COMMIT  ──▶     written as it arrives; counts with COMMIT
  *                                            ◀──     ACK s
  *     CHECKPOINT_BEGIN n, PAGES…, DEVICE…, COMMIT ▶  staged, verified, committed; n = committed + 1
- *                                                    (PACKED instead of PAGES, where WELCOME says so)
+ *                                                    (PACKED instead of PAGES, DEVICE_PACKED instead of
+ *                                                    DEVICE, where WELCOME says so)
  *                                            ◀──     ACK n
  *     ABORT                                  ──▶     forgets the checkpoint under way
  *     BEAT                                   ◀─▶     every 50 ms
@@ -34,7 +35,7 @@
  *     BYE                                    ◀─▶     an end in good order
  */
 
-import { PACKED_PREFIX_BYTES } from '../packing/format.ts';
+import { DEVICE_PACKED_PREFIX_BYTES, PACKED_PREFIX_BYTES } from '../packing/format.ts';
 
 export const MAGIC = 0x4355524c;
 export const PROTOCOL_VERSION = 1;
@@ -59,6 +60,7 @@ export const MESSAGE = {
   bye: 13,
   packed: 14,
   standby: 15,
+  devicePacked: 16,
 } as const;
 
 export type MessageType = (typeof MESSAGE)[keyof typeof MESSAGE];
@@ -96,6 +98,7 @@ export const PAYLOAD_BYTES: Record<MessageType, readonly [min: number, max: numb
   [MESSAGE.bye]: [2, 4 << 10],
   [MESSAGE.packed]: [PACKED_PREFIX_BYTES, 2 << 20],
   [MESSAGE.standby]: [2, 4 << 10],
+  [MESSAGE.devicePacked]: [DEVICE_PACKED_PREFIX_BYTES + 4, 2 << 20],
 };
 
 /** An incarnation that is not known yet. */

@@ -41,6 +41,7 @@ class Rig {
         sent();
       },
       device: device => say(`device ${device.length}`),
+      devicePacked: () => say('device packed'),
       commit: () => say('commit'),
     };
     this.outlet = new Outlet({
@@ -96,7 +97,7 @@ test('packing takes turns, what follows waits in its order, and the window is cl
     'sent',
     'packed 200',
     'sent',
-    'device 9',
+    'device packed',
     'commit',
     'window',
   ]);
@@ -105,7 +106,7 @@ test('packing takes turns, what follows waits in its order, and the window is cl
   t.is(rig.turns.length, 0);
   // The next one has a whole turn again.
   rig.checkpoint(3, [chunk(200)]);
-  t.deepEqual(rig.said.slice(-3), ['sent', 'device 9', 'commit']);
+  t.deepEqual(rig.said.slice(-3), ['sent', 'device packed', 'commit']);
 });
 
 test('a session that has ended gets nothing packed, and gives its chunks back', t => {
@@ -153,5 +154,5 @@ test('the effort is chosen for each checkpoint, for parts of a full copy, and to
   );
   const [, packed] = told[2]!;
   t.true(packed.sentBytes < 300 && packed.packMs > 0);
-  t.is(packed.deviceBytes, 9);
+  t.true(packed.deviceBytes > 9, 'nine bytes become no fewer');
 });

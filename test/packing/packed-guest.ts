@@ -6,6 +6,7 @@ import { type GuestLayout, PAGE_BYTES } from '../../coordinator/checkpoint/layou
 import { layoutToJson } from '../../coordinator/checkpoint/layout-json.ts';
 import { ENTRY_BYTES, PAGE_KIND, PageChunk } from '../../coordinator/checkpoint/page-chunk.ts';
 import type { PackLevel } from '../../coordinator/packing/choice.ts';
+import { packDevice } from '../../coordinator/packing/device-state.ts';
 import { type Lz4, lz4 } from '../../coordinator/packing/lz4.ts';
 import { Packer } from '../../coordinator/packing/packer.ts';
 import { type Frame, FrameDecoder } from '../../coordinator/replication/decode.ts';
@@ -102,8 +103,12 @@ export class PackedGuest {
         add(MESSAGE.pages, pagesPayload(chunk), chunk.count);
       } else add(MESSAGE.packed, this.packer.pack(chunk, level), chunk.count);
     }
-    this.state.device = Buffer.alloc(100, epoch & 0xff);
-    add(MESSAGE.device, devicePayload(this.state.device, 0, 100));
+    const before = full ? undefined : this.state.device;
+    const device = Buffer.alloc(90 + this.#random.below(20), 7);
+    device[this.#random.below(90)] = epoch & 0xff;
+    this.state.device = device;
+    if (level === 'plain') add(MESSAGE.device, devicePayload(device, 0, device.length));
+    else add(MESSAGE.devicePacked, packDevice(LZ4, device, before));
     add(MESSAGE.commit, commitPayload(summary.record()));
     return frames;
   }

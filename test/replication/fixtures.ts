@@ -1,6 +1,8 @@
 /** One row for each message of the wire: its fields and its bytes. */
 import { CHUNK_PAGES, PageChunk } from '../../coordinator/checkpoint/page-chunk.ts';
+import { packDevice } from '../../coordinator/packing/device-state.ts';
 import { Packer } from '../../coordinator/packing/packer.ts';
+import { digestOf } from '../../coordinator/replication/digest.ts';
 import {
   beatPayload,
   commitPayload,
@@ -105,6 +107,12 @@ export const FIXTURES: Fixture[] = [
     new Packer(LZ4, LAYOUT).pack(filledChunk(), 'filter'),
     // Without content the digest is that of nothing.
     '00000001 00000003 0000000c 00000000 ef46db3751d8e999 0001 02 ee 00000002 00000003',
+  ),
+  fixture(
+    'devicePacked',
+    packDevice(LZ4, Buffer.from('ab'), Buffer.from('aa')),
+    // The block: its size, a token that says two literals, and these.
+    `00000002 01 000000 ${digestOf(Buffer.from('ab')).toString(16).padStart(16, '0')} 02000000 20 0003`,
   ),
 ];
 

@@ -57,7 +57,8 @@ export class ListSink implements CheckpointSink {
   }
 
   device(frame: Frame): void {
-    this.#assembly?.device(frame);
+    if (frame.type === MESSAGE.devicePacked) this.#assembly?.devicePacked(frame, undefined);
+    else this.#assembly?.device(frame);
     this.log.push('device');
   }
 

@@ -32,7 +32,8 @@ export async function feed(store: Store, frames: readonly Frame[]): Promise<void
     if (frame.type === MESSAGE.fullBegin) await store.beginFull(frame, parseFullBegin(frame));
     else if (frame.type === MESSAGE.checkpointBegin) store.beginCheckpoint(frame);
     else if (frame.type === MESSAGE.pages || frame.type === MESSAGE.packed) store.pages(frame);
-    else if (frame.type === MESSAGE.device) store.device(frame);
+    else if (frame.type === MESSAGE.device || frame.type === MESSAGE.devicePacked)
+      store.device(frame);
     else store.commit(frame);
   }
 }

@@ -3,7 +3,7 @@ import type { Target } from '../target.ts';
 import { CURLING } from './curling.ts';
 import { GUEST_ANSWERS } from './guest.ts';
 import { MIGRATION } from './migration.ts';
-import { PACKED } from './packing.ts';
+import { PACKED, PACKED_DEVICE } from './packing.ts';
 import { FRAMES } from './replication.ts';
 import { RECEIVER_END, SENDER_END } from './sessions.ts';
 import { proxyTarget, qmpTarget, witnessAnswerTarget, witnessTarget } from './sockets.ts';
@@ -12,6 +12,7 @@ import { IDENTITY_FILE, JOURNAL, LINES, MANIFEST_FILE } from './text.ts';
 export const TARGETS: readonly Target[] = [
   FRAMES,
   PACKED,
+  PACKED_DEVICE,
   RECEIVER_END,
   SENDER_END,
   MIGRATION,

@@ -1,6 +1,12 @@
 /** The form of packed pages: what a backup makes of it. */
 import { PAGE_BYTES } from '../../../coordinator/checkpoint/layout.ts';
 import {
+  DEVICE_PACKED_BYTES_MAX,
+  packDevice,
+  unpackDevice,
+} from '../../../coordinator/packing/device-state.ts';
+import {
+  DEVICE_PACKED_PREFIX_BYTES,
   PACK_METHOD,
   PACKED_PAGES_MAX,
   PACKED_PREFIX_BYTES,
@@ -67,6 +73,33 @@ export const PACKED: Target = {
       must(dataPages <= UNPACKED_PAGES_MAX && data.bytes === dataPages * PAGE_BYTES, 'whole pages');
       must(entries.length === 8 * count, 'an entry for each page');
       return `${pages} ${count} ${dataPages} ${data.flat().toString('hex', 0, 64)}`;
+    } catch (error) {
+      return codeOf(error);
+    }
+  },
+};
+
+const DEVICE = Buffer.alloc(400, 'the state of some devices ');
+const DEVICE_BEFORE = Buffer.alloc(300, 'the state of same devices ');
+
+export const PACKED_DEVICE: Target = {
+  name: 'packed device state',
+  seeds: [undefined, DEVICE_BEFORE].map(base => Buffer.concat(packDevice(LZ4, DEVICE, base))),
+  allocatedMax: bytes => 8 * bytes + 3 * DEVICE_PACKED_BYTES_MAX + (256 << 10),
+  /** Makes an LZ4 block of what may be one, and the size and the digest right. */
+  mend(input) {
+    if (input.length <= DEVICE_PACKED_PREFIX_BYTES) return input;
+    const rest = input.subarray(DEVICE_PACKED_PREFIX_BYTES, input.length).subarray(0, 1 << 20);
+    return Buffer.concat(packDevice(LZ4, rest, input[4] === 1 ? DEVICE_BEFORE : undefined));
+  },
+  run({ input }) {
+    const [min, max] = PAYLOAD_BYTES[MESSAGE.devicePacked];
+    if (input.length < min || input.length > max) return 'no message';
+    const { buffers } = encodeFrame(MESSAGE.devicePacked, { ...IDENTITY, epoch: 2 }, [input]);
+    try {
+      const device = unpackDevice(decoded(buffers), DEVICE_BEFORE);
+      must(device.length === input.readUInt32BE(0), 'as long as it says');
+      return device.toString('hex', 0, 64);
     } catch (error) {
       return codeOf(error);
     }

@@ -1,6 +1,7 @@
 /** The replication wire: every message as bytes, and what its parser makes of it. */
 import { isObject } from '../../../common/qmp/messages.ts';
 import { layoutToJson } from '../../../coordinator/checkpoint/layout-json.ts';
+import { packDevice } from '../../../coordinator/packing/device-state.ts';
 import { Packer } from '../../../coordinator/packing/packer.ts';
 import { type Frame, FrameDecoder } from '../../../coordinator/replication/decode.ts';
 import { Digest } from '../../../coordinator/replication/digest.ts';
@@ -63,6 +64,7 @@ const PAYLOADS: Readonly<Record<keyof typeof MESSAGE, Buffer[]>> = {
   bye: jsonPayload({ reason: 'the operator ended protection' }),
   standby: standbyPayload({ up: false, reason: 'it ended with status 1' }),
   packed: new Packer(LZ4, LAYOUT).pack(smallChunk(), 'filter'),
+  devicePacked: packDevice(LZ4, Buffer.alloc(100, 'device state'), undefined),
 };
 
 /** A valid message of each type, by its name. */
