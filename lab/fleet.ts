@@ -3,7 +3,7 @@
  * coordinator's process for all of them or one for each. All is said in configuration files, as an operator would.
  */
 import type { ChildProcess } from 'node:child_process';
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CurlingError } from '../common/errors.ts';
@@ -103,23 +103,36 @@ export class Fleet {
     return guest;
   }
 
-  /** One process for all machines of a host. */
+  /** One process for all machines of a host that have a file. */
   async startTogether(host: string, env: NodeJS.ProcessEnv = {}): Promise<ChildProcess> {
     const child = this.#start(host, ['--all'], 'coordinator', env);
-    for (const { name } of this.machines) await this.#untilServed(child, this.#control(host, name));
+    for (const name of this.#listed(host))
+      await this.#untilServed(child, this.#control(host, name));
     return child;
   }
 
   /** A process for each of them, in the order of the machines. */
   async startApart(host: string): Promise<ChildProcess[]> {
     const children: ChildProcess[] = [];
-    for (const { name } of this.machines) {
+    for (const name of this.#listed(host)) {
       const http = ['--http', 'off'];
       const child = this.#start(host, ['--vm', name, ...http], `coordinator-${name}`, {});
       await this.#untilServed(child, this.#control(host, name));
       children.push(child);
     }
     return children;
+  }
+
+  /** Leaves only these machines a file on every host: the others are nobody's business. */
+  list(names: readonly string[]): void {
+    for (const host of this.deployment.lab.hosts) {
+      for (const { name } of this.machines) {
+        const file = this.#file(host.name, name);
+        const away = `${file}.away`;
+        if (names.includes(name) && existsSync(away)) renameSync(away, file);
+        if (!names.includes(name) && existsSync(file)) renameSync(file, away);
+      }
+    }
   }
 
   /** A connection to a machine's own control socket. */
@@ -199,6 +212,14 @@ export class Fleet {
     return { ...guest, image: this.deployment.image, address: this.address(name) };
   }
 
+  #file(host: string, machine: string): string {
+    return join(this.config(host), 'vm', `${machine}.toml`);
+  }
+
+  #listed(host: string): string[] {
+    return this.machines.map(({ name }) => name).filter(name => existsSync(this.#file(host, name)));
+  }
+
   #control(host: string, machine: string): string {
     return join(this.folder(host, machine), 'coordinator.sock');
   }
@@ -235,7 +256,7 @@ export class Fleet {
         command: guestArguments(this.#place(host, name), this.#guest(machine)),
       };
       const text = Object.entries(own).map(([key, value]) => `${key} = ${JSON.stringify(value)}\n`);
-      writeFileSync(join(this.config(host), 'vm', `${name}.toml`), text.join(''), { mode: 0o600 });
+      writeFileSync(this.#file(host, name), text.join(''), { mode: 0o600 });
     }
   }
 

@@ -5,6 +5,7 @@ import { datapath } from './datapath.ts';
 import { epoch } from './epoch.ts';
 import { FAILOVER } from './failover.ts';
 import { GROWTH } from './growth.ts';
+import { MANY } from './many.ts';
 import { PACKING } from './packing.ts';
 import { peers } from './peers.ts';
 import { QUIET } from './quiet.ts';
@@ -27,6 +28,7 @@ export const SCENARIOS: readonly Scenario[] = [
   SLOWDOWN,
   QUIET,
   FAILOVER,
+  MANY,
   peers,
   GROWTH,
   SIZES,
