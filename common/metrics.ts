@@ -74,6 +74,7 @@ const HTTP = counterFamilies<HttpService['counters'], Pick<Common, 'daemon'>>(
       'Of these, the ones for what is not there, by a method that is not taken, or under a strange name.',
     failed: 'Of these, the ones whose answer could not be made.',
     connectionsRefused: 'HTTP connections that were closed at once because there were too many.',
+    slowClientsClosed: 'HTTP connections that were closed because an answer was not read in time.',
   },
   ({ daemon }) => daemon.http?.counters,
 );

@@ -3,7 +3,8 @@
  * changed by it, and nothing of the daemon waits for it. An address that is taken is a warning and tried again: that
  * nobody can look is no reason not to protect.
  *
- * Bounds: 64 connections (one more is closed at once), 8 KiB of headers within 5 s, no bodies. A request whose Host names
+ * Bounds: 64 connections (one more is closed at once), 8 KiB of headers within 5 s, no bodies; a whole answer that was not
+ * read within 30 s ends its connection, a stream has bounds of its own (event-streams.ts). A request whose Host names
  * no address, nor this machine, is refused (421): so no page of somebody else's can read this one through a name of its own.
  */
 import http from 'node:http';
@@ -18,6 +19,7 @@ const CONNECTIONS_MAX = 64;
 const HEADER_BYTES_MAX = 8 << 10;
 const HEADERS_MS_MAX = 5_000;
 const REQUEST_MS_MAX = 10_000;
+const ANSWER_MS_MAX = 30_000;
 /** How often the two are looked at. */
 const CHECK_MS = 1_000;
 const RETRY_MS = 10_000;
@@ -33,6 +35,14 @@ export type HttpRoutes = Readonly<Record<string, HttpHandler>>;
 /** For paths that come and go. */
 export type HttpRouter = (path: string) => HttpHandler | undefined;
 
+/** Milliseconds. */
+export interface HttpTimes {
+  /** Between two attempts to listen. Default 10,000. */
+  retryMs?: number;
+  /** How long a client may take to read an answer. Default 30,000. */
+  answerMsMax?: number;
+}
+
 interface Listening {
   to: HttpAddress | { path: string };
   /** For a reader. */
@@ -43,23 +53,36 @@ interface Listening {
 
 export class HttpService {
   /** What happened, since the start. */
-  readonly counters = { requests: 0, refused: 0, failed: 0, connectionsRefused: 0 };
+  readonly counters = {
+    requests: 0,
+    refused: 0,
+    failed: 0,
+    connectionsRefused: 0,
+    slowClientsClosed: 0,
+  };
   readonly #router: HttpRouter;
   readonly #address: Listening;
   readonly #log: Logger;
   readonly #failures: LimitedLog;
   readonly #retryMs: number;
+  readonly #answerMsMax: number;
   readonly #server: http.Server;
   #retry: NodeJS.Timeout | undefined;
   #warned = false;
   #closed = false;
 
-  private constructor(address: Listening, router: HttpRouter, log: Logger, retryMs: number) {
+  private constructor(
+    address: Listening,
+    router: HttpRouter,
+    log: Logger,
+    { retryMs = RETRY_MS, answerMsMax = ANSWER_MS_MAX }: HttpTimes,
+  ) {
     this.#address = address;
     this.#router = router;
     this.#log = log;
     this.#failures = new LimitedLog(log);
     this.#retryMs = retryMs;
+    this.#answerMsMax = answerMsMax;
     this.#server = http.createServer(
       {
         maxHeaderSize: HEADER_BYTES_MAX,
@@ -78,13 +101,12 @@ export class HttpService {
 
   /**
    * Serves `routes` at `address`, now or as soon as it is free. A unix socket's path must be free.
-   * @param options `retryMs`: between two attempts. Default 10,000.
    */
   static start(
     address: HttpAddress | { path: string },
     routes: HttpRoutes | HttpRouter,
     log: Logger,
-    options: { retryMs?: number } = {},
+    times: HttpTimes = {},
   ): HttpService {
     const router =
       typeof routes === 'function'
@@ -94,7 +116,7 @@ export class HttpService {
       'path' in address
         ? { to: { path: address.path }, name: address.path, host: 'localhost' }
         : { to: address, name: `${address.host}:${address.port}`, host: address.host };
-    const service = new HttpService(listening, router, log, options.retryMs ?? RETRY_MS);
+    const service = new HttpService(listening, router, log, times);
     service.#listen();
     return service;
   }
@@ -135,6 +157,7 @@ export class HttpService {
 
   async #answer(request: http.IncomingMessage, response: http.ServerResponse): Promise<void> {
     this.counters.requests++;
+    response.once('prefinish', () => this.#untilRead(response));
     response.setHeader('X-Content-Type-Options', 'nosniff');
     response.setHeader('Cache-Control', 'no-store');
     const [path = ''] = (request.url ?? '').split('?');
@@ -155,6 +178,15 @@ export class HttpService {
       if (!response.headersSent) respond(response, 500, 'text/plain', 'this failed; see the log\n');
       else response.destroy();
     }
+  }
+
+  /** The answer is all there, and leaves as fast as the client reads. */
+  #untilRead(response: http.ServerResponse): void {
+    const timer = setTimeout(() => {
+      this.counters.slowClientsClosed++;
+      response.destroy();
+    }, this.#answerMsMax).unref();
+    response.once('close', () => clearTimeout(timer));
   }
 
   #refuse(response: http.ServerResponse, status: number, text: string): void {

@@ -106,6 +106,31 @@ test('a connection too many is closed, and counted', async t => {
   );
 });
 
+test('a client that does not read its answer loses its connection, one that reads keeps it', async t => {
+  const large = Buffer.alloc(32 << 20);
+  const routes: HttpRoutes = {
+    ...ROUTES,
+    '/large': (_request, response) => respond(response, 200, 'text/plain', large),
+  };
+  const address = { host: '127.0.0.1', port: 0 };
+  const service = HttpService.start(address, routes, silentLogger, { answerMsMax: 100 });
+  t.teardown(() => service.close());
+  await until('it listens', () => service.port !== undefined);
+  const keeping = net.connect(service.port!, '127.0.0.1');
+  t.teardown(() => keeping.destroy());
+  const ask = (path: string) => `GET ${path} HTTP/1.1\r\nHost: localhost\r\n\r\n`;
+  keeping.write(ask('/facts'));
+  await once(keeping, 'data');
+  const deaf = net.connect(service.port!, '127.0.0.1').pause();
+  t.teardown(() => deaf.destroy());
+  deaf.on('error', () => {});
+  deaf.write(ask('/large'));
+  await until('it is closed', () => service.counters.slowClientsClosed === 1);
+  keeping.write(ask('/facts'));
+  await once(keeping, 'data');
+  t.is(service.counters.slowClientsClosed, 1);
+});
+
 test('an address that is taken is served once it is free', async t => {
   const port = await freePort();
   const first = HttpService.start({ host: '127.0.0.1', port }, ROUTES, silentLogger);
