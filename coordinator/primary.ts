@@ -31,7 +31,7 @@ import type { CopyProgress } from './qemu/copy-progress.ts';
 import { describeGuest, type GuestDescription } from './qemu/guest-description.ts';
 import { vcpuThreads } from './qemu/guest-load.ts';
 import { type MainMemory, queryMainMemory } from './qemu/main-memory.ts';
-import { dialBackup } from './replication/dial.ts';
+import { dialBackup, saidOf } from './replication/dial.ts';
 import type { LinkShare } from './replication/link-share.ts';
 import type { SenderSession } from './replication/sender.ts';
 import type { StandbyWord, Welcome } from './replication/types.ts';
@@ -345,7 +345,7 @@ export class Primary {
         closed: error => {
           if (link !== this.#link) return;
           this.#link = undefined;
-          explain(`${address.host}:${address.port}: ${refusal ?? error?.message ?? 'closed'}`);
+          explain(saidOf(address, refusal ?? error?.message ?? 'closed'));
           this.#peerLost(error?.message ?? refusal ?? 'the connection to the backup closed');
         },
       },

@@ -72,3 +72,9 @@ export function dialBackup(options: DialOptions, handlers: SenderHandlers): Send
   });
   return session;
 }
+
+/** What a backup said, or what was said of it, with the address of which there may be several. */
+export function saidOf({ host, port }: TcpAddress, text: string): string {
+  const where = `${host}:${port}`;
+  return text.includes(where) ? text : `${where}: ${text}`;
+}

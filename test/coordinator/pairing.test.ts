@@ -38,7 +38,7 @@ test('a QEMU without COLO, or with a writable disk, is not protected', async t =
 
 test('a backup that is not there is looked for again', async t => {
   const [a, b] = await twoHosts(t);
-  await unprotected(t, a, b, /cannot connect to the backup at .*ECONNREFUSED/);
+  await unprotected(t, a, b, /^cannot connect to the backup at \S+:\d+: ECONNREFUSED$/);
   await b.serving('backup', { host: 'b' }, ['--', ...STANDBY_COMMAND, 'pc-other']);
   await a.untilStatus('found', status => /differs/.test(status.reason));
 });
