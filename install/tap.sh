@@ -51,7 +51,8 @@ tap_hook='' tap_isolated='' tap_router='' bridge_name='' bridge_mac='' bridge_mt
 
 # look [--check] TAP [BRIDGE]
 look() {
-  facts=$(node "$app/build/proxy/preparation-main.js" "$@") || exit $?
+  # A lock that outlives us would be in the way.
+  facts=$(node "$app/build/proxy/preparation-main.js" "$@" 9<&-) || exit $?
   eval "$facts"
 }
 
@@ -138,14 +139,25 @@ apply_plan() {
   fi
 }
 
+# ip would say so only after the record is written. A number need not be anybody's.
+check_owner() {
+  case $owner in
+    *[!0-9]*) id -u -- "$owner" >/dev/null 2>&1 || fail "$USAGE" "--owner: there is no user '$owner' on this host" ;;
+  esac
+}
+
 prepare() {
+  check_owner
+  # Before anything is read: what another run makes of it before it lets go of the lock is what counts.
+  open_state
+  # What is refused leaves no folder behind.
+  trap close_state EXIT
   # shellcheck disable=SC2086  # no bridge is no argument
   look --check "$tap" $bridge
   [ "$tap_index" = none ] || [ "$owner$multi_queue" = no ] ||
     say "$tap is there: --owner and --multi-queue change nothing"
   unit_state
   record=
-  open_state
   [ ! -e "$record_file" ] || record=$(cat "$record_file")
   record_is_current || forget_links
   wanted_mac=$tap_mac

@@ -101,6 +101,32 @@ for (const initial of ['hold', 'bypass'] as const) {
   });
 }
 
+test(`what another run has made of the network before it lets go of the lock counts ${NEEDS}`, async t => {
+  const host = await InstallHost.create(t);
+  await host.ip('tuntap add tap0 mode tap', 'link set tap0 master br0 up');
+  const tools = path.join(host.folder, 'tools');
+  fs.mkdirSync(tools);
+  // The other one ends right before the lock is ours.
+  const late = '#!/bin/sh\nip link delete dev tap0\nexec /usr/bin/flock "$@"\n';
+  fs.writeFileSync(path.join(tools, 'flock'), late, { mode: 0o755 });
+  const ended = await host.install('--tap tap0 --bridge br0', tools);
+  t.is(ended.status, 0, ended.stderr);
+  t.regex(await host.tool('ip -d link show tap0'), /,UP> .* master br0 .*\n.*fe:/);
+  await succeed(t, host, '--tap tap0 --undo');
+  t.notRegex(await host.tool('ip link'), / tap0:/);
+});
+
+test(`a user who is not there is refused before anything is done ${NEEDS}`, async t => {
+  const host = await InstallHost.create(t);
+  const before = await host.snapshot();
+  const ended = await host.install('--tap tap0 --bridge br0 --owner nobody-of-this-name');
+  t.is(ended.status, 2);
+  t.regex(ended.stderr, /--owner: there is no user 'nobody-of-this-name'/);
+  t.deepEqual(differences(before, await host.snapshot()), []);
+  await succeed(t, host, '--tap tap0 --bridge br0 --owner 12345');
+  t.regex(await host.tool('ip -d link show tap0'), /user 12345/);
+});
+
 test(`a tap that somebody has made anew is not undone ${NEEDS}`, async t => {
   const host = await InstallHost.create(t);
   await succeed(t, host, '--tap tap0 --bridge br0');
