@@ -2,7 +2,6 @@
  * The primary role: the host whose QEMU runs the guest. Looks for a backup while the machine is unprotected, runs the
  * protection, and watches the backup. What any of it means is decided by the arbitration in coordinator.ts.
  */
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Clock } from '../common/clock.ts';
 import { asCurlingError, CurlingError, messageOf } from '../common/errors.ts';
 import { LimitedLog } from '../common/limited-log.ts';
@@ -23,10 +22,10 @@ import { awaited, newProtection } from './new-protection.ts';
 import type { OutputGate } from './output-gate.ts';
 import { PACKING_FORM } from './packing/format.ts';
 import { lz4 } from './packing/lz4.ts';
+import { PrimaryNotes } from './primary-notes.ts';
 import type { ProtectionRun } from './protection-run.ts';
 import type { ProxyClient } from './proxy-client.ts';
 import { checkHoldable, type HoldableOptions } from './qemu/checks.ts';
-import { endColo } from './qemu/colo-migration.ts';
 import type { CopyProgress } from './qemu/copy-progress.ts';
 import { describeGuest, type GuestDescription } from './qemu/guest-description.ts';
 import { vcpuThreads } from './qemu/guest-load.ts';
@@ -34,7 +33,8 @@ import { type MainMemory, queryMainMemory } from './qemu/main-memory.ts';
 import { dialBackup, saidOf } from './replication/dial.ts';
 import type { LinkShare } from './replication/link-share.ts';
 import type { SenderSession } from './replication/sender.ts';
-import type { StandbyWord, Welcome } from './replication/types.ts';
+import type { StandbyWord } from './replication/types.ts';
+import { endAll, monitorsEnd, RECOVER_MS, runsOn, untilRunsOn } from './run-on.ts';
 import type { Sabotage } from './sabotage.ts';
 import type { StandbyStatus } from './status.ts';
 import type { Telemetry } from './telemetry.ts';
@@ -44,17 +44,6 @@ import { Watch } from './watch.ts';
 const SEEK_MS = 500;
 /** After a copy that came to no end: the guest is what it is, and another copy costs both hosts as much. */
 const HOPELESS_REST_MS = 60_000;
-/** How long QEMU's monitor may take to close after its migration socket, when QEMU has died. */
-const QEMU_END_MS = 100;
-/** How long a guest may take to run on without checkpoints when they have failed, before the backup is asked to run it. */
-const RECOVER_MS = 750;
-/** Between two attempts to bring a guest to run whose QEMU hangs. */
-const RETRY_END_MS = 500;
-const UNREF = { ref: false };
-/** How often QEMU is asked to end a protection. */
-const END_ATTEMPTS = 3;
-/** How long a warning stands after the guest waited for staging memory. */
-const STAGING_WARNING_MS = 60_000;
 
 export interface PrimaryModules {
   config: CoordinatorConfig;
@@ -92,18 +81,14 @@ export class Primary {
   #protection: ProtectionRun | undefined;
   #vcpuThreads: readonly number[] = [];
   #lastTaken = -1;
-  #warnings: string[] = [];
-  /** What the backup of this connection last said about its standby. */
-  #peerStandby: StandbyStatus = { up: true, reason: null };
-  /** Why nothing is packed any more. */
-  #packFailed: string | undefined;
+  readonly #notes: PrimaryNotes;
   /** Bytes of the guest's main memory. */
   #ramBytes = 0;
-  #stagingFull: { text: string; atMs: number } | undefined;
 
   constructor(modules: PrimaryModules) {
     this.#modules = modules;
     this.#failures = new LimitedLog(modules.log);
+    this.#notes = new PrimaryNotes(modules.clock);
     modules.proxy.on('outputPending', epoch => this.#protection?.outputPending(epoch));
     modules.proxy.on('bufferFull', epoch => this.#protection?.outputPending(epoch));
   }
@@ -127,19 +112,11 @@ export class Primary {
 
   /** The standby of the backup that is connected, as it says; null without one. */
   get peerStandby(): StandbyStatus | null {
-    return this.#link?.state === 'ready' ? this.#peerStandby : null;
+    return this.#link?.state === 'ready' ? this.#notes.standby : null;
   }
 
   get warnings(): readonly string[] {
-    const gone = this.peerStandby?.reason;
-    return [
-      ...(gone ? [`${this.#peer?.host} has no standby QEMU and takes nothing over: ${gone}`] : []),
-      ...this.#warnings,
-      ...(this.#stagingWarns ? [this.#stagingFull!.text] : []),
-      ...(this.#packFailed === undefined
-        ? []
-        : [`checkpoints are not packed any more: ${this.#packFailed}`]),
-    ];
+    return this.#notes.warnings(this.#link?.state === 'ready' ? this.#peer?.host : undefined);
   }
 
   get wanted(): boolean {
@@ -238,17 +215,12 @@ export class Primary {
     qmp?.close();
   }
 
-  /** Ends a protection; a QEMU that does not come to it is asked a few times, for its guest may be stopped. */
   async #end(protection: ProtectionRun | undefined): Promise<void> {
-    for (let attempt = 0; protection && attempt < END_ATTEMPTS; attempt++) {
-      try {
-        return await (attempt === 0 ? protection.end() : this.#qmp && endColo(this.#qmp));
-      } catch (error) {
-        const facts = { code: asCurlingError(error).code };
-        this.#failures.say('error', facts, `QEMU: ${messageOf(error)}`);
-        if (this.#qmp?.closedBy) return;
-      }
-    }
+    if (!protection) return;
+    await endAll(protection, this.#qmp, error => {
+      const facts = { code: asCurlingError(error).code };
+      this.#failures.say('error', facts, `QEMU: ${messageOf(error)}`);
+    });
   }
 
   get #mayProtect(): boolean {
@@ -265,7 +237,7 @@ export class Primary {
     const address = peers[this.#nextPeer++ % peers.length]!;
     this.#seeking = true;
     try {
-      this.#warnings = await checkHoldable(this.#qmp!, await this.#holdable());
+      this.#notes.guest(await checkHoldable(this.#qmp!, await this.#holdable()));
       const guest = await describeGuest(this.#qmp!);
       const memory = await queryMainMemory(this.#qmp!);
       this.#vcpuThreads = await vcpuThreads(this.#qmp!);
@@ -324,9 +296,8 @@ export class Primary {
           if (!this.#wanted || state().name !== 'SOLO')
             return this.#dropLink('not wanted any more');
           this.#peer = { host: welcome.host, incarnation: welcome.receiver };
-          this.#peerStandby = { up: true, reason: null };
+          this.#notes.admitted(welcome, guest.ramBytes);
           this.#watch = this.#watchPeer();
-          this.#compareBounds(welcome, guest.ramBytes);
           void this.#protect(link, memory.block, welcome.packing === PACKING_FORM);
         },
         ack: epoch => this.#acknowledged(epoch),
@@ -334,7 +305,7 @@ export class Primary {
         heard: now => this.#watch?.heard(now),
         refused: error => {
           refusal = error.message;
-          if (error.code === 'CURLING_REPLICATION_UNPACK') this.#packFailed = error.message;
+          if (error.code === 'CURLING_REPLICATION_UNPACK') this.#notes.packFailed = error.message;
         },
         bye: reason => {
           refusal = reason;
@@ -354,8 +325,9 @@ export class Primary {
   }
 
   /** The backup cannot run the guest, or can again: its own operator hears of it there, this host's here. */
-  #standbyIs({ up, reason }: StandbyWord): void {
-    this.#peerStandby = { up, reason: up ? null : reason };
+  #standbyIs(word: StandbyWord): void {
+    const { up, reason } = word;
+    this.#notes.standbyIs(word);
     const { state, emit } = this.#modules;
     const { vm, me, generation } = state();
     const data = { vm, host: me.host, generation, backup: this.#peer?.host ?? '', reason };
@@ -393,7 +365,10 @@ export class Primary {
         clock,
         log,
         telemetry,
-        lz4: unpacks && config.pack !== 'never' && this.#packFailed === undefined ? lz4 : undefined,
+        lz4:
+          unpacks && config.pack !== 'never' && this.#notes.packFailed === undefined
+            ? lz4
+            : undefined,
         sabotage,
         stopAt,
         handlers: {
@@ -446,27 +421,11 @@ export class Primary {
     });
   }
 
-  /** A checkpoint may have all of the guest's memory: a backup that takes less is told of beforehand. */
-  #compareBounds({ host, stagedBytesMax }: Welcome, ramBytes: number): void {
-    if (stagedBytesMax >= ramBytes) return;
-    const [bound, ram] = [stagedBytesMax, ramBytes].map(
-      bytes => `${Math.round(bytes / 2 ** 20)} MiB`,
-    );
-    const text = `${host} takes checkpoints of ${bound} at most, less than this guest's memory of ${ram}`;
-    this.#warnings.push(`${text}: a larger one ends the protection; raise its --staging-mib`);
-  }
-
-  get #stagingWarns(): boolean {
-    const since = this.#stagingFull?.atMs;
-    return since !== undefined && this.#modules.clock.now() - since < STAGING_WARNING_MS;
-  }
-
-  #noteStagingFull({ change, text }: StagingAdvice): void {
-    const { clock, state, emit } = this.#modules;
-    const known = this.#stagingWarns;
-    this.#stagingFull = { text, atMs: clock.now() };
+  #noteStagingFull(advice: StagingAdvice): void {
+    const { change, text } = advice;
     this.#failures.say('warn', { change }, text);
-    if (known) return;
+    if (!this.#notes.stagingFull(advice)) return;
+    const { state, emit } = this.#modules;
     const { vm, me, generation } = state();
     emit('STAGING_FULL', { vm, host: me.host, generation, change, reason: text });
   }
@@ -516,37 +475,18 @@ export class Primary {
   async #streamLost(protection: ProtectionRun, error: CurlingError): Promise<void> {
     const qmp = this.#qmp;
     if (!qmp || protection !== this.#protection) return;
-    await new Promise<void>(resolve => {
-      const timer = setTimeout(resolve, QEMU_END_MS);
-      qmp.once('close', () => {
-        clearTimeout(timer);
-        resolve();
-      });
-      if (qmp.closedBy) resolve();
-    });
+    await monitorsEnd(qmp);
     if (qmp.closedBy || protection !== this.#protection) return;
     this.#modules.explain(error.message);
     const still = () => protection === this.#protection && !qmp.closedBy;
-    if (!(await this.#runsOn(protection)) && this.#modules.state().name === 'PROT' && still()) {
+    if (!(await runsOn(protection)) && this.#modules.state().name === 'PROT' && still()) {
       this.#yieldHung(error);
       // Should QEMU come to it after all, this host asks for the grant too, and the register decides.
-      while (still() && !(await this.#retryEnd(qmp))) await sleep(RETRY_END_MS, undefined, UNREF);
+      await untilRunsOn(qmp, still);
     }
     if (!still()) return;
     this.#dropLink(error.message);
     this.#peerLost(error.message);
-  }
-
-  /**
-   * Whether the guest can be brought to run without checkpoints, soon. Its output stays held meanwhile: a grant comes
-   * later. Asked before a grant is, because with one the backup's copy is given up.
-   */
-  #runsOn(protection: ProtectionRun): Promise<boolean> {
-    const ended = protection.end().then(
-      () => true,
-      () => false,
-    );
-    return Promise.race([ended, sleep(RECOVER_MS, false, UNREF)]);
   }
 
   /**
@@ -558,16 +498,6 @@ export class Primary {
     this.#failures.say('error', { code: error.code }, reason);
     this.#modules.explain(reason);
     this.yieldTo(reason);
-  }
-
-  /** Whether the guest runs without checkpoints, after another attempt. */
-  async #retryEnd(qmp: QmpClient): Promise<boolean> {
-    try {
-      await endColo(qmp);
-      return true;
-    } catch {
-      return false;
-    }
   }
 
   #guestGone(qmp: QmpClient, error: CurlingError): void {
