@@ -3,7 +3,8 @@
  * Nothing is ever answered, and nothing begins here: an operator types `migrate -f tcp:HOST:PORT` in that QEMU's monitor.
  *
  * Only a sender on this machine is taken: `drained` means that all which QEMU has written was read, and over a network
- * nobody could tell.
+ * nobody could tell. An empty queue here is not enough for that, as what was written may wait in the queue of QEMU's socket.
+ * So it takes two looks, in this order: nothing waits there; then, all is read here.
  */
 import net from 'node:net';
 import { CurlingError, messageOf } from '../../common/errors.ts';
@@ -11,13 +12,14 @@ import type { TcpAddress } from '../../common/options.ts';
 import type { GuestLayout } from '../checkpoint/layout.ts';
 import type { Staging } from '../checkpoint/staging.ts';
 import { CurlingDecoder } from './decoder.ts';
+import { unsentBytes } from './unsent.ts';
 
 export interface CurlingHandlers {
   /** A sender has connected, and its first checkpoint begins; before the first page. */
   layout(layout: GuestLayout): void;
   /** A checkpoint is whole, its last chunk handed over; the next one has begun. */
   checkpoint(device: Buffer): void;
-  /** All that the sender had written was read a moment ago, and it was among the pages of a checkpoint. */
+  /** All that the sender had written at some moment since `probe` is read, and it was among the pages of a checkpoint. */
   drained(): void;
   /** It is over: the sender is gone, silent, or sends what is no such stream. */
   closed(error: CurlingError): void;
@@ -35,6 +37,8 @@ export interface CurlingSessionOptions {
 
 /** What Node reads at once; less means that the socket was empty behind it. */
 const READ_BYTES = 65_536;
+/** Between two looks at the sender's queue, when nothing comes of what is in it. */
+const LOOK_MS = 2;
 
 export class CurlingSession {
   readonly #options: CurlingSessionOptions;
@@ -47,6 +51,9 @@ export class CurlingSession {
   #waits = false;
   /** Chunks that Node read before reading went on say nothing about now. */
   #stale = false;
+  /** Somebody waits for `drained`; `delivered`: the sender's queue was empty since. */
+  #proof: 'none' | 'wanted' | 'delivered' = 'none';
+  #looks: NodeJS.Timeout | undefined;
   #reads = 0;
   #bytes = 0;
 
@@ -90,11 +97,15 @@ export class CurlingSession {
     return this.#bytes;
   }
 
-  /**
-   * Finds out whether all that the sender has written by now was read: handler drained is called if nothing comes during
-   * one whole turn of the event loop, in which the socket is asked. Otherwise what comes will tell.
-   */
+  /** Handler drained is called once all that the sender has written by now, or later, was read among pages. */
   probe(): void {
+    this.#proof = 'wanted';
+    this.#quietTurn();
+  }
+
+  /** Whether nothing comes during one whole turn of the event loop, in which the socket is asked. */
+  #quietTurn(): void {
+    clearTimeout(this.#looks);
     setImmediate(() => {
       const before = this.#reads;
       setImmediate(() => {
@@ -109,13 +120,16 @@ export class CurlingSession {
     if (!this.#closed) this.#options.staging.discard();
     this.#closed = true;
     clearTimeout(this.#silence);
+    clearTimeout(this.#looks);
     this.#socket?.destroy();
     this.#server.close();
   }
 
   #accept(socket: net.Socket): void {
-    const { remoteAddress, localAddress } = socket;
-    if (this.#closed || this.#socket || !isHere(remoteAddress, localAddress)) {
+    const { remoteAddress, remotePort, localAddress, localPort } = socket;
+    const here = isHere(remoteAddress, localAddress);
+    const seen = here && unsentBytes(remotePort ?? 0, localPort ?? 0) !== undefined;
+    if (this.#closed || this.#socket || !seen) {
       socket.destroy();
       return;
     }
@@ -156,7 +170,21 @@ export class CurlingSession {
   /** The socket had no more bytes, unless it was not asked. */
   #emptyQueue(): void {
     const asked = !this.#waits && !this.#stale;
-    if (asked && this.#decoder.inRam) this.#options.handlers.drained();
+    if (this.#proof === 'none' || !asked || !this.#decoder.inRam) return;
+    if (this.#proof === 'delivered') {
+      this.#proof = 'none';
+      this.#options.handlers.drained();
+      return;
+    }
+    const { remotePort, localPort } = this.#socket!;
+    if (unsentBytes(remotePort!, localPort!) === 0) {
+      this.#proof = 'delivered';
+      this.#quietTurn();
+      return;
+    }
+    // What waits there comes, and is followed by a look of its own, unless only its acknowledgement is late.
+    clearTimeout(this.#looks);
+    this.#looks = setTimeout(() => this.#quietTurn(), LOOK_MS);
   }
 
   #readOn(): void {
