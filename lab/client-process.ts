@@ -71,14 +71,15 @@ export class ClientProcess {
         reject(new CurlingError('CURLING_CONNECTION_LOST', text));
       };
       const timer = setTimeout(() => {
-        this.#child.off('exit', ended);
+        this.#child.off('close', ended);
         const text = `lab client ${this.#name} did not say "${type}" in ${timeoutMs} ms`;
         reject(new CurlingError('CURLING_TIMEOUT', text));
       }, timeoutMs);
-      this.#child.once('exit', ended);
+      // Not at its exit: what it said last may not be read yet.
+      this.#child.once('close', ended);
       this.#waiting.set(type, facts => {
         clearTimeout(timer);
-        this.#child.off('exit', ended);
+        this.#child.off('close', ended);
         resolve(facts);
       });
     });
