@@ -7,6 +7,7 @@ import { type Capability, keepOnly } from '../common/capabilities.ts';
 import { monotonicClock } from '../common/clock.ts';
 import { Daemon } from '../common/daemon.ts';
 import { EXIT } from '../common/errors.ts';
+import { returnLargeMemory } from '../common/large-memory.ts';
 import { createRegistry, metricsRoute } from '../common/metrics.ts';
 import type { CommandLine } from '../common/options.ts';
 import { runProgram, untilTerminated } from '../common/program.ts';
@@ -34,9 +35,11 @@ const NEEDED: readonly Capability[] = [
   'SYS_PTRACE',
 ];
 
-await runProgram(COORDINATOR, line =>
-  line.values.all === true ? protectAll(line) : protect(line),
-);
+await runProgram(COORDINATOR, line => {
+  // For the slabs of staging pools.
+  returnLargeMemory();
+  return line.values.all === true ? protectAll(line) : protect(line);
+});
 
 /** One machine, in this thread. */
 async function protect(line: CommandLine): Promise<number> {

@@ -4,7 +4,7 @@
  *   chunks = free + used;  chunks ≤ chunksMax, but for chunks that `take` had to make above it: as many go again
  *   when chunks come back
  *
- * Slabs, because an allocator returns memory of a MiB and more to the system and keeps what is smaller. Touching new
+ * Slabs, because an allocator returns large pieces to the system (common/large-memory.ts) and keeps small ones. Touching new
  * memory costs about as much as filling it twice over (1 ms per MiB here): `grow` does that ahead of need.
  */
 import assert from 'node:assert/strict';
