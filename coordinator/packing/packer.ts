@@ -138,7 +138,7 @@ export class Packer {
     const hash = pageHash(bytesOf(words));
     this.#digest.add(hash);
     const known = sent.known(index);
-    if (known && sent.hash(index) === hash) {
+    if (known && sent.hash(index) === hash && same(words, sent.content(index))) {
       this.counters.same++;
       this.leftOut++;
       // Its content is what it was, and the backup has it: nothing to note.
@@ -227,6 +227,13 @@ export class Packer {
     prefix.writeBigUInt64BE(this.#digest.take(), 16);
     return [prefix, smaller ? packed : body];
   }
+}
+
+/** Whether the page is what was sent, as far as that is at hand. Two contents may have one hash, by chance or by intent. */
+function same(words: Uint32Array, before: Uint32Array | undefined): boolean {
+  if (!before) return true;
+  for (let at = 0; at < WORDS; at++) if (words[at] !== before[at]) return false;
+  return true;
 }
 
 /** The byte that the page holds throughout, or -1. Usual pages are told by their first words. */

@@ -34,7 +34,7 @@ export class SocketLink implements Link {
     this.#socket.once('close', () => clearTimeout(timer));
     this.#socket.end();
     // What still comes is of no interest, but must be read for the end to be seen.
-    this.#socket.resume();
+    this.resume();
   }
 
   destroy(): void {
