@@ -202,21 +202,13 @@ export class Protection implements ProtectionRun {
   /** What happened since the start; nothing any more once it has ended and the telemetry has it. */
   get work(): WorkCounters {
     if (this.#phase === 'ended') return NO_WORK;
-    const { overflows, grownBytes, shrunkBytes } = this.#staging.poolCounters;
-    const own = {
-      guestWaits: this.#guestWaits,
-      stagingOverflows: overflows,
-      stagingGrownBytes: grownBytes,
-      stagingShrunkBytes: shrunkBytes,
-      windowClosed: this.figures.windowClosed,
-    };
+    const own = { ...this.#staging.work, windowClosed: this.figures.windowClosed };
     return { ...NO_WORK, ...this.#schedule?.counters, ...this.#hints.counters, ...own };
   }
 
   /** The staging memory: reserved now, the most that was in use at once, and its bound. Bytes. */
   get stagingMemory(): { bytes: number; peakBytes: number; boundBytes: number } {
-    const { reservedBytes: bytes, peakBytes, boundBytes } = this.#staging;
-    return { bytes, peakBytes, boundBytes };
+    return this.#staging.memory;
   }
 
   /**
@@ -388,8 +380,8 @@ export class Protection implements ProtectionRun {
     this.#device = undefined;
     this.#replyAtMs = now;
     this.#bytesBefore = this.#staging.counters.dataBytes;
-    this.#pagesBefore = this.#stagedPages;
-    this.#waitsBefore = this.#guestWaits;
+    this.#pagesBefore = this.#staging.pages;
+    this.#waitsBefore = this.#staging.guestWaits;
     this.#large = false;
     this.#sentBefore = this.#sentBytes;
     this.#schedule?.stopped(now);
@@ -438,10 +430,10 @@ export class Protection implements ProtectionRun {
     const bytes = this.#staging.counters.dataBytes - this.#bytesBefore + device.length;
     this.figures.bytes.record(bytes);
     this.figures.bytesTotal += bytes;
-    if (this.#guestWaits > this.#waitsBefore) this.#waited(pauseMs);
+    if (this.#staging.guestWaits > this.#waitsBefore) this.#waited(pauseMs);
     this.#resumedAtMs = now;
     this.#inFlight.push({ epoch: this.#taken, beganAtMs: this.#replyAtMs, stagedAtMs: now });
-    telemetry.staged(pauseMs, bytes, this.#stagedPages - this.#pagesBefore, this.inFlight);
+    telemetry.staged(pauseMs, bytes, this.#staging.pages - this.#pagesBefore, this.inFlight);
     if (sabotage === 'seal-after-loaded') return this.#sealLate(device, this.#taken);
     if (sabotage === 'release-before-ack') gate.release(this.#taken);
     this.pass('resumed');
@@ -449,13 +441,8 @@ export class Protection implements ProtectionRun {
     this.#tend();
   }
 
-  get #guestWaits(): number {
-    const { waits, copyWaits } = this.#staging.counters;
-    return waits - copyWaits;
-  }
-
   #waited(pauseMs: number): void {
-    this.figures.guestWaits = this.#guestWaits;
+    this.figures.guestWaits = this.#staging.guestWaits;
     const advice = stagingAdvice({
       bytes: this.#staging.counters.dataBytes - this.#bytesBefore,
       ranMs: this.#replyAtMs - this.#resumedAtMs,
@@ -475,11 +462,6 @@ export class Protection implements ProtectionRun {
     const again = this.#staging.tend(this.#modules.clock.now());
     if (again === 'never') return;
     this.#tendTimer = setTimeout(() => this.#tend(), again === 'soon' ? GROW_MS : TEND_MS).unref();
-  }
-
-  get #stagedPages(): number {
-    const { dataPages, fillPages } = this.#staging.counters;
-    return dataPages + fillPages;
   }
 
   /** A deliberate defect: the guest has run on for a while when its epoch is sealed. */

@@ -33,6 +33,14 @@ const POOL_BYTES = 64 << 20;
 const KEPT_BYTES = 4 << 20;
 const CHUNKS_MIN = 2;
 
+/** Names as in the telemetry's WorkCounters. */
+export interface StagingWork {
+  guestWaits: number;
+  stagingOverflows: number;
+  stagingGrownBytes: number;
+  stagingShrunkBytes: number;
+}
+
 export class Staging implements PageSink {
   /** What happened since the start. */
   readonly counters = {
@@ -95,6 +103,32 @@ export class Staging implements PageSink {
   /** The most that was in use at once. */
   get peakBytes(): number {
     return this.#peakEver * this.#pool.chunkBytes;
+  }
+
+  /** Times that a stopped guest waited: not those of a copy, during which it runs. */
+  get guestWaits(): number {
+    return this.counters.waits - this.counters.copyWaits;
+  }
+
+  /** Pages staged since the start, of either kind. */
+  get pages(): number {
+    return this.counters.dataPages + this.counters.fillPages;
+  }
+
+  /** For who exports them. */
+  get memory(): { bytes: number; peakBytes: number; boundBytes: number } {
+    return { bytes: this.reservedBytes, peakBytes: this.peakBytes, boundBytes: this.boundBytes };
+  }
+
+  /** Its part of a protection's counters. */
+  get work(): StagingWork {
+    const { overflows, grownBytes, shrunkBytes } = this.poolCounters;
+    return {
+      guestWaits: this.guestWaits,
+      stagingOverflows: overflows,
+      stagingGrownBytes: grownBytes,
+      stagingShrunkBytes: shrunkBytes,
+    };
   }
 
   /** What the pool did: bytes reserved after the start, given back, and chunks made above the bound. */

@@ -139,20 +139,12 @@ export class CurlingProtection implements ProtectionRun {
 
   get work(): WorkCounters {
     if (this.#phase === 'ended') return NO_WORK;
-    const { overflows, grownBytes, shrunkBytes } = this.#staging.poolCounters;
-    const own = {
-      guestWaits: this.#guestWaits,
-      stagingOverflows: overflows,
-      stagingGrownBytes: grownBytes,
-      stagingShrunkBytes: shrunkBytes,
-      windowClosed: this.figures.windowClosed,
-    };
+    const own = { ...this.#staging.work, windowClosed: this.figures.windowClosed };
     return { ...NO_WORK, ...this.#hints.counters, ...own };
   }
 
   get stagingMemory(): ProtectionRun['stagingMemory'] {
-    const { reservedBytes: bytes, peakBytes, boundBytes } = this.#staging;
-    return { bytes, peakBytes, boundBytes };
+    return this.#staging.memory;
   }
 
   /** Where QEMU connects to. */
@@ -225,11 +217,6 @@ export class CurlingProtection implements ProtectionRun {
     this.#session.end();
   }
 
-  get #guestWaits(): number {
-    const { waits, copyWaits } = this.#staging.counters;
-    return waits - copyWaits;
-  }
-
   #onLayout(layout: GuestLayout): void {
     this.#modules.link.beginFull(this.#options.generation, this.#taken, layout);
     this.#begun = true;
@@ -287,12 +274,11 @@ export class CurlingProtection implements ProtectionRun {
       stopAt('copying');
       return;
     }
-    const { dataBytes, dataPages, fillPages } = this.#staging.counters;
-    const bytes = dataBytes - this.#bytesBefore + device.length;
+    const bytes = this.#staging.counters.dataBytes - this.#bytesBefore + device.length;
     this.figures.bytes.record(bytes);
     this.figures.bytesTotal += bytes;
-    this.figures.guestWaits = this.#guestWaits;
-    telemetry.staged(0, bytes, dataPages + fillPages - this.#pagesBefore, this.inFlight);
+    this.figures.guestWaits = this.#staging.guestWaits;
+    telemetry.staged(0, bytes, this.#staging.pages - this.#pagesBefore, this.inFlight);
   }
 
   /**
@@ -308,9 +294,8 @@ export class CurlingProtection implements ProtectionRun {
       return;
     }
     this.#windowClosed = false;
-    const { dataBytes, dataPages, fillPages } = this.#staging.counters;
-    this.#bytesBefore = dataBytes;
-    this.#pagesBefore = dataPages + fillPages;
+    this.#bytesBefore = this.#staging.counters.dataBytes;
+    this.#pagesBefore = this.#staging.pages;
     this.#beganAtMs = clock.now();
     telemetry.started();
     this.#begun = true;

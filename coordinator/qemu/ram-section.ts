@@ -1,5 +1,5 @@
 /**
- * How the `ram` section begins, read and written: the same bytes both ways.
+ * How parts of a stream, and the `ram` section among them, begin: read and written, the same bytes both ways.
  *
  *   u32 section id, name (u8 length, bytes), u32 instance, u32 version      after the byte of a section START
  *   the list of RAM blocks (block-list.ts)
@@ -73,4 +73,16 @@ export function mainBlockOf(
 
 function largest(blocks: readonly RamBlock[]): number {
   return blocks.reduce((best, block, i) => (block.bytes > blocks[best]!.bytes ? i : best), 0);
+}
+
+/** The first byte of the next part; commands before it are passed over. */
+export function* nextPart(reader: FieldReader): Fields<number> {
+  for (;;) {
+    yield 1;
+    const part = reader.u8();
+    if (part !== PART.command) return part;
+    yield 4;
+    reader.u16();
+    for (let left = reader.u16(); left > 0; left--) yield 1;
+  }
 }

@@ -27,7 +27,7 @@ import { FieldReader } from './field-reader.ts';
 import { GrowingBuffer } from './growing-buffer.ts';
 import type { PageSink } from './page-sink.ts';
 import { RamPages } from './ram-pages.ts';
-import { mainBlockOf, readRamStart } from './ram-section.ts';
+import { mainBlockOf, nextPart, readRamStart } from './ram-section.ts';
 import {
   COLO,
   FILE_MAGIC,
@@ -96,7 +96,7 @@ export class StreamDecoder {
     const { ram, pages } = yield* this.#head();
     let part: number = PART.sectionStart;
     while (part !== PART.sectionEnd) {
-      part = yield* this.#part();
+      part = yield* nextPart(this.#reader);
       yield* this.#section(part, ram, pages);
     }
     const tail = new DeviceTail(this.#limits);
@@ -115,8 +115,8 @@ export class StreamDecoder {
     this.#expect('the configuration section', PART.configuration, reader.u8());
     const machine = yield* readMachine(reader);
     const configuration = { machine, subsections: Buffer.alloc(0), capabilities: [] };
-    let part = yield* this.#part();
-    for (; part === PART.subsection; part = yield* this.#part())
+    let part = yield* nextPart(this.#reader);
+    for (; part === PART.subsection; part = yield* nextPart(this.#reader))
       yield* readSubsection(reader, configuration);
     this.#expect('a section START', PART.sectionStart, part);
     const ram = yield* readRamStart(reader);
@@ -149,19 +149,6 @@ export class StreamDecoder {
     this.#expect("ram's section id", ram.sectionId, this.#reader.u32());
   }
 
-  /** The first byte of the next part; commands before it are passed over. */
-  *#part(): Steps<number> {
-    const reader = this.#reader;
-    for (;;) {
-      yield 1;
-      const part = reader.u8();
-      if (part !== PART.command) return part;
-      yield 4;
-      reader.u16();
-      for (let left = reader.u16(); left > 0; left--) yield 1;
-    }
-  }
-
   *#checkpoint(ram: RamSection, pages: RamPages): Steps<void> {
     const reader = this.#reader;
     yield 4;
@@ -170,7 +157,11 @@ export class StreamDecoder {
     yield 4;
     this.#expect('SEND', COLO.send, reader.u32());
     this.#events.stopped();
-    for (let part = yield* this.#part(); part !== PART.end; part = yield* this.#part())
+    for (
+      let part = yield* nextPart(this.#reader);
+      part !== PART.end;
+      part = yield* nextPart(this.#reader)
+    )
       yield* this.#section(part, ram, pages);
     yield 12;
     this.#expect('SIZE', COLO.size, reader.u32());

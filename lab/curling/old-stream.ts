@@ -18,7 +18,12 @@ import { FieldReader } from '../../coordinator/qemu/field-reader.ts';
 import { GrowingBuffer } from '../../coordinator/qemu/growing-buffer.ts';
 import type { PageSink } from '../../coordinator/qemu/page-sink.ts';
 import { RamPages } from '../../coordinator/qemu/ram-pages.ts';
-import { encodeName, encodeRamStart, readRamStart } from '../../coordinator/qemu/ram-section.ts';
+import {
+  encodeName,
+  encodeRamStart,
+  nextPart,
+  readRamStart,
+} from '../../coordinator/qemu/ram-section.ts';
 import {
   COLO,
   FILE_MAGIC,
@@ -85,7 +90,7 @@ export class OldStream {
     yield 8;
     this.#expect('"QEVM"', FILE_MAGIC, reader.u32());
     this.#expect('version', FILE_VERSION, reader.u32());
-    this.#expect('a section START', PART.sectionStart, yield* this.#part());
+    this.#expect('a section START', PART.sectionStart, yield* nextPart(this.#reader));
     const ram = yield* readRamStart(reader);
     const blocks = yield* readBlockList(reader, false, LIMITS);
     this.#head = bytesOf(
@@ -99,7 +104,7 @@ export class OldStream {
     // START has records behind its list of blocks; here they are a section of their own.
     yield* this.#section(PART.sectionPart, ram, pages);
     while (part !== PART.sectionEnd) {
-      part = yield* this.#part();
+      part = yield* nextPart(this.#reader);
       yield 4;
       this.#expect("ram's section id", ram.sectionId, reader.u32());
       yield* this.#section(PART.sectionPart, ram, pages);
@@ -117,7 +122,11 @@ export class OldStream {
     this.#events.request();
     yield 4;
     this.#expect('SEND', COLO.send, reader.u32());
-    for (let part = yield* this.#part(); part !== PART.end; part = yield* this.#part()) {
+    for (
+      let part = yield* nextPart(this.#reader);
+      part !== PART.end;
+      part = yield* nextPart(this.#reader)
+    ) {
       this.#expect('a section END', PART.sectionEnd, part);
       yield 4;
       this.#expect("ram's section id", ram.sectionId, reader.u32());
@@ -138,19 +147,6 @@ export class OldStream {
     this.#write(bytesOf(type, u32(ram.sectionId)));
     yield pages;
     this.#write(u64(RAM_FLAG.endOfSection));
-  }
-
-  /** The first byte of the next part; COLO's commands are passed over. */
-  *#part(): Steps<number> {
-    const reader = this.#reader;
-    for (;;) {
-      yield 1;
-      const part = reader.u8();
-      if (part !== PART.command) return part;
-      yield 4;
-      reader.u16();
-      for (let left = reader.u16(); left > 0; left--) yield 1;
-    }
   }
 
   /** Writes records without CONTINUE: each names its block. */
